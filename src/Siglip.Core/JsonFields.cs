@@ -1,0 +1,62 @@
+using System.Text.Json;
+
+namespace Siglip.Core;
+
+/// <summary>Reads fields of a JSON object; a field that is absent or null has its default, a wrong type is an error that names it.</summary>
+internal readonly struct JsonFields(JsonElement element, string source)
+{
+    public static JsonDocument Parse(string json, string source)
+    {
+        try
+        {
+            JsonDocument document = JsonDocument.Parse(json);
+            if (document.RootElement.ValueKind == JsonValueKind.Object)
+                return document;
+            document.Dispose();
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException($"{source} is not valid JSON: {e.Message}", e);
+        }
+
+        throw new InvalidDataException($"{source} holds no JSON object; expected one with the fields of the configuration.");
+    }
+
+    public JsonElement? Find(string name) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    public int Int32(string name, int absent) =>
+        Find(name) is not { } value ? absent
+        : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) ? number
+        : throw Wrong(name, value, "a whole number");
+
+    public double Double(string name, double absent) =>
+        Find(name) is not { } value ? absent
+        : value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) ? number
+        : throw Wrong(name, value, "a number");
+
+    public bool Boolean(string name, bool absent) =>
+        Find(name) is not { } value ? absent
+        : value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean()
+        : throw Wrong(name, value, "true or false");
+
+    public string? String(string name, string? absent) =>
+        Find(name) is not { } value ? absent
+        : value.ValueKind == JsonValueKind.String ? value.GetString()
+        : throw Wrong(name, value, "a text");
+
+    public float[] Singles(string name, float[] absent)
+    {
+        if (Find(name) is not { } value)
+            return absent;
+        if (value.ValueKind != JsonValueKind.Array || value.EnumerateArray().Any(item => item.ValueKind != JsonValueKind.Number))
+            throw Wrong(name, value, "a list of numbers");
+        return [.. value.EnumerateArray().Select(item => item.GetSingle())];
+    }
+
+    private InvalidDataException Wrong(string name, JsonElement value, string expected)
+    {
+        string found = value.GetRawText();
+        return new InvalidDataException($"{source}: '{name}' is {(found.Length > 60 ? found[..60] + "…" : found)}, expected {expected}.");
+    }
+}

@@ -1,0 +1,64 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>The vision transformer with a linear classifier on the mean of its patch embeddings.</summary>
+/// <remarks>Source: transformers, modeling_siglip.py, class SiglipForImageClassification.</remarks>
+public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
+{
+    private readonly SiglipVisionTransformer vision_model;
+    private readonly Linear classifier;
+
+    /// <summary>Creates a model with new random weights, drawn from torch's generator as transformers does.</summary>
+    /// <param name="config">The sizes of the vision transformer.</param>
+    /// <param name="labels">The classes' names, in the order of the logits; at least one, no two alike.</param>
+    /// <exception cref="ArgumentException">The sizes do not fit together, or there is no label, or one of them twice.</exception>
+    /// <exception cref="DllNotFoundException">The application references no package with the native libraries.</exception>
+    public SiglipForImageClassification(SiglipVisionConfig config, IReadOnlyList<string> labels) : base(nameof(SiglipForImageClassification))
+    {
+        ArgumentNullException.ThrowIfNull(labels);
+        if (labels.Count == 0)
+            throw new ArgumentException("There are no labels; a classifier needs at least one class.", nameof(labels));
+        if (labels.Distinct(StringComparer.Ordinal).Count() != labels.Count)
+            throw new ArgumentException($"A label occurs twice: {string.Join(", ", labels)}.", nameof(labels));
+
+        vision_model = new SiglipVisionTransformer(config);
+        classifier = nn.Linear(config.HiddenSize, labels.Count);
+        RegisterComponents();
+        nn.init.normal_(classifier.weight!, 0, 1 / Math.Sqrt(config.HiddenSize));
+        nn.init.zeros_(classifier.bias!);
+        Config = config;
+        Labels = [.. labels];
+    }
+
+    /// <summary>The sizes of the vision transformer.</summary>
+    public SiglipVisionConfig Config { get; }
+
+    /// <summary>The classes' names, in the order of the logits.</summary>
+    public IReadOnlyList<string> Labels { get; }
+
+    /// <summary>Computes the logits: the classifier of the mean patch embedding.</summary>
+    /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <returns>[batch, labels].</returns>
+    /// <exception cref="ArgumentException">The shape is another one.</exception>
+    public override Tensor forward(Tensor pixelValues)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor patches = vision_model.call(pixelValues); // [batch, patches, hidden]
+        return classifier.call(patches.mean([1])).MoveToOuterDisposeScope(); // [batch, labels]
+    }
+
+    /// <summary>Computes the logits of the mean patch embedding, and those that the same classifier gives for the pooled embedding.</summary>
+    /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <returns>[batch, labels] each; the second is null if the model has no pooling head.</returns>
+    internal (Tensor OfMean, Tensor? OfPooled) ForwardBoth(Tensor pixelValues)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        SiglipVisionOutput output = vision_model.Forward(pixelValues, new SiglipForwardOptions());
+        Tensor ofMean = classifier.call(output.LastHiddenState.mean([1])); // [batch, labels]
+        Tensor? ofPooled = output.PoolerOutput is { } pooled ? classifier.call(pooled) : null; // [batch, labels]
+        return (ofMean.MoveToOuterDisposeScope(), ofPooled?.MoveToOuterDisposeScope());
+    }
+}

@@ -1,0 +1,39 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>The two-layer perceptron that works on each patch by itself.</summary>
+/// <remarks>Source: transformers, modeling_siglip.py, class SiglipMLP.</remarks>
+public sealed class SiglipMLP : nn.Module<Tensor, Tensor>
+{
+    private readonly Func<Tensor, Tensor> _activation;
+    private readonly Linear fc1;
+    private readonly Linear fc2;
+
+    /// <summary>Creates the module with new random weights.</summary>
+    /// <exception cref="ArgumentException">The sizes do not fit together, or the activation is unknown.</exception>
+    public SiglipMLP(SiglipVisionConfig config) : base(nameof(SiglipMLP))
+    {
+        ModuleConfig.Check(config);
+        _activation = Activation.Find(config.HiddenAct);
+        fc1 = nn.Linear(config.HiddenSize, config.IntermediateSize);
+        fc2 = nn.Linear(config.IntermediateSize, config.HiddenSize);
+        RegisterComponents();
+
+        Initialization.XavierUniform(fc1, biasDeviation: 1e-6);
+        Initialization.XavierUniform(fc2, biasDeviation: 1e-6);
+    }
+
+    /// <summary>Computes fc2(activation(fc1(x))).</summary>
+    /// <param name="hiddenStates">[..., hidden].</param>
+    /// <returns>[..., hidden].</returns>
+    public override Tensor forward(Tensor hiddenStates)
+    {
+        ArgumentNullException.ThrowIfNull(hiddenStates);
+        using DisposeScope scope = NewDisposeScope();
+        Tensor expanded = _activation(fc1.call(hiddenStates)); // [..., intermediate]
+        return fc2.call(expanded).MoveToOuterDisposeScope(); // [..., hidden]
+    }
+}

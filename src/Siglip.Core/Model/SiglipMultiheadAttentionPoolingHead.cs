@@ -1,0 +1,84 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>Pools the patches: a learned probe attends to all of them, followed by a perceptron.</summary>
+/// <remarks>Source: transformers, modeling_siglip.py, class SiglipMultiheadAttentionPoolingHead; "Set Transformer", 2019.</remarks>
+public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tensor>
+{
+    private readonly Parameter probe;
+    private readonly ProbeAttention attention;
+    private readonly LayerNorm layernorm;
+    private readonly SiglipMLP mlp;
+
+    /// <summary>Creates the module with new random weights.</summary>
+    /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
+    public SiglipMultiheadAttentionPoolingHead(SiglipVisionConfig config) : base(nameof(SiglipMultiheadAttentionPoolingHead))
+    {
+        ModuleConfig.Check(config);
+        double bound = Math.Sqrt(6.0 / (config.HiddenSize + config.HiddenSize)); // Xavier uniform, fan in = fan out = hidden
+        probe = nn.Parameter(empty(1, 1, config.HiddenSize));
+        nn.init.uniform_(probe, -bound, bound);
+        attention = new ProbeAttention(config);
+        layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEps);
+        mlp = new SiglipMLP(config);
+        RegisterComponents();
+    }
+
+    /// <summary>Pools the patches of each image.</summary>
+    /// <param name="hiddenStates">[batch, patches, hidden], after the final layer norm.</param>
+    /// <returns>[batch, hidden].</returns>
+    public override Tensor forward(Tensor hiddenStates)
+    {
+        ArgumentNullException.ThrowIfNull(hiddenStates);
+        using DisposeScope scope = NewDisposeScope();
+        Tensor pooled = attention.call(probe, hiddenStates); // [batch, 1, hidden]
+        pooled = pooled + mlp.call(layernorm.call(pooled)); // the residual is the attention's output; nothing is added to the probe
+        return pooled.squeeze(1).MoveToOuterDisposeScope(); // [batch, hidden]
+    }
+
+    /// <summary>torch's multi-head attention with one packed input projection, for a single query.</summary>
+    /// <remarks>TorchSharp's own module is not batch-first and leaks a tensor without weights, hence this one under the same parameter names.</remarks>
+    private sealed class ProbeAttention : nn.Module<Tensor, Tensor, Tensor>
+    {
+        private readonly int _heads;
+        private readonly int _headSize;
+        private readonly Parameter in_proj_weight; // [3 * hidden, hidden]: query, key, value
+        private readonly Parameter in_proj_bias; // [3 * hidden]
+        private readonly Linear out_proj;
+
+        public ProbeAttention(SiglipVisionConfig config) : base(nameof(ProbeAttention))
+        {
+            _heads = config.NumAttentionHeads;
+            _headSize = config.HiddenSize / config.NumAttentionHeads;
+            in_proj_weight = nn.Parameter(empty(3 * config.HiddenSize, config.HiddenSize));
+            in_proj_bias = nn.Parameter(zeros(3 * config.HiddenSize));
+            out_proj = nn.Linear(config.HiddenSize, config.HiddenSize);
+            RegisterComponents();
+
+            nn.init.xavier_uniform_(in_proj_weight);
+            Initialization.LecunNormal(out_proj.weight!, config.HiddenSize);
+            nn.init.zeros_(out_proj.bias!);
+        }
+
+        // query [1, 1, hidden], hiddenStates [batch, patches, hidden] -> [batch, 1, hidden]
+        public override Tensor forward(Tensor query, Tensor hiddenStates)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            long batch = hiddenStates.shape[0];
+            Tensor[] weights = in_proj_weight.chunk(3); // [hidden, hidden] each
+            Tensor[] biases = in_proj_bias.chunk(3); // [hidden] each
+            Tensor projectedQuery = SplitHeads(nn.functional.linear(query, weights[0], biases[0])).expand(batch, -1, -1, -1); // [batch, heads, 1, headSize]
+            Tensor key = SplitHeads(nn.functional.linear(hiddenStates, weights[1], biases[1])); // [batch, heads, patches, headSize]
+            Tensor value = SplitHeads(nn.functional.linear(hiddenStates, weights[2], biases[2])); // [batch, heads, patches, headSize]
+            Tensor attended = nn.functional.scaled_dot_product_attention(projectedQuery, key, value); // [batch, heads, 1, headSize]
+            attended = attended.transpose(1, 2).reshape(batch, 1, _heads * _headSize); // [batch, 1, hidden]
+            return out_proj.call(attended).MoveToOuterDisposeScope();
+        }
+
+        private Tensor SplitHeads(Tensor projected) =>
+            projected.reshape(projected.shape[0], projected.shape[1], _heads, _headSize).transpose(1, 2);
+    }
+}

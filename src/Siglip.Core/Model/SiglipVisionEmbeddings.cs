@@ -1,0 +1,85 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>Pixels to patch embeddings: one linear map per patch, plus a learned embedding of the patch's position.</summary>
+/// <remarks>Source: transformers, modeling_siglip.py, class SiglipVisionEmbeddings.</remarks>
+public sealed class SiglipVisionEmbeddings : nn.Module<Tensor, Tensor>
+{
+    private readonly SiglipVisionConfig _config;
+    private readonly Conv2d patch_embedding;
+    private readonly Embedding position_embedding;
+
+    /// <summary>Creates the module with new random weights.</summary>
+    /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
+    public SiglipVisionEmbeddings(SiglipVisionConfig config) : base(nameof(SiglipVisionEmbeddings))
+    {
+        _config = ModuleConfig.Check(config);
+
+        // Stride = kernel: patches do not overlap. No padding: surplus pixels at the right and the bottom are ignored.
+        patch_embedding = nn.Conv2d(config.NumChannels, config.HiddenSize, config.PatchSize, stride: config.PatchSize);
+        position_embedding = nn.Embedding(config.NumPatches, config.HiddenSize);
+        RegisterComponents();
+
+        Initialization.LecunNormal(patch_embedding.weight!, (long)config.NumChannels * config.PatchSize * config.PatchSize);
+        nn.init.zeros_(patch_embedding.bias!);
+        nn.init.normal_(position_embedding.weight!, 0, 1 / Math.Sqrt(config.HiddenSize));
+    }
+
+    /// <summary>Embeds images of the configured size.</summary>
+    /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <returns>[batch, patches, hidden].</returns>
+    /// <exception cref="ArgumentException">The shape is another one.</exception>
+    public override Tensor forward(Tensor pixelValues) => Forward(pixelValues, interpolatePositionEncoding: false);
+
+    /// <summary>Embeds images, of any size of at least one patch if the position embeddings may be interpolated.</summary>
+    /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <param name="interpolatePositionEncoding">Whether to interpolate the position embeddings to the images' grid of patches.</param>
+    /// <returns>[batch, patches, hidden].</returns>
+    /// <exception cref="ArgumentException">The shape is another one.</exception>
+    public Tensor Forward(Tensor pixelValues, bool interpolatePositionEncoding)
+    {
+        ArgumentNullException.ThrowIfNull(pixelValues);
+        CheckShape(pixelValues.shape, interpolatePositionEncoding);
+
+        using DisposeScope scope = NewDisposeScope();
+        Tensor patches = patch_embedding.call(pixelValues.to(patch_embedding.weight!.dtype)); // [batch, hidden, rows, columns]
+        long rows = patches.shape[2], columns = patches.shape[3];
+        patches = patches.flatten(2).transpose(1, 2); // [batch, patches, hidden]
+        return (patches + PositionEmbeddings(rows, columns)).MoveToOuterDisposeScope();
+    }
+
+    // [patches, hidden] or [1, patches, hidden]
+    private Tensor PositionEmbeddings(long rows, long columns)
+    {
+        Tensor positions = position_embedding.weight!; // [patches, hidden]
+        long side = _config.ImageSize / _config.PatchSize;
+        if (rows == side && columns == side)
+            return positions;
+
+        // As transformers since September 2024: bicubic to the target size, no antialiasing.
+        Tensor grid = positions.reshape(1, side, side, _config.HiddenSize).permute(0, 3, 1, 2); // [1, hidden, rows, columns]
+        grid = nn.functional.interpolate(grid, size: [rows, columns], mode: InterpolationMode.Bicubic, align_corners: false);
+        return grid.permute(0, 2, 3, 1).reshape(1, rows * columns, _config.HiddenSize); // [1, patches, hidden]
+    }
+
+    private void CheckShape(long[] shape, bool interpolatePositionEncoding)
+    {
+        bool fits = shape is [_, var channels, var height, var width] && channels == _config.NumChannels
+            && (interpolatePositionEncoding
+                ? height >= _config.PatchSize && width >= _config.PatchSize
+                : height / _config.PatchSize == _config.ImageSize / _config.PatchSize
+                    && width / _config.PatchSize == _config.ImageSize / _config.PatchSize);
+        if (fits)
+            return;
+
+        string expected = interpolatePositionEncoding
+            ? $"[batch, {_config.NumChannels}, height, width] with sides of at least {_config.PatchSize}"
+            : $"[batch, {_config.NumChannels}, {_config.ImageSize}, {_config.ImageSize}]";
+        throw new ArgumentException($"pixelValues has shape [{string.Join(", ", shape)}], expected {expected}."
+            + (interpolatePositionEncoding || shape.Length != 4 || shape[1] != _config.NumChannels
+                ? "" : " Resize the images, or set InterpolatePositionEncoding."));
+    }
+}

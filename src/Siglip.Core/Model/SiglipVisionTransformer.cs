@@ -1,0 +1,58 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>Embeddings, encoder, final layer norm and pooling head.</summary>
+/// <remarks>Source: transformers, modeling_siglip.py, class SiglipVisionTransformer; "Sigmoid Loss for Language Image Pre-Training", 2023.</remarks>
+public sealed class SiglipVisionTransformer : nn.Module<Tensor, Tensor>
+{
+    private readonly SiglipVisionEmbeddings embeddings;
+    private readonly SiglipEncoder encoder;
+    private readonly LayerNorm post_layernorm;
+    private readonly SiglipMultiheadAttentionPoolingHead? head;
+
+    /// <summary>Creates the module with new random weights.</summary>
+    /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
+    public SiglipVisionTransformer(SiglipVisionConfig config) : base(nameof(SiglipVisionTransformer))
+    {
+        ModuleConfig.Check(config);
+        embeddings = new SiglipVisionEmbeddings(config);
+        encoder = new SiglipEncoder(config);
+        post_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEps);
+        head = config.VisionUseHead ? new SiglipMultiheadAttentionPoolingHead(config) : null;
+        RegisterComponents();
+    }
+
+    /// <summary>Computes the patch embeddings.</summary>
+    /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <returns>[batch, patches, hidden], after the final layer norm.</returns>
+    /// <exception cref="ArgumentException">The shape is another one.</exception>
+    public override Tensor forward(Tensor pixelValues)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor hiddenStates = embeddings.call(pixelValues); // [batch, patches, hidden]
+        return post_layernorm.call(encoder.call(hiddenStates)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Computes the patch embeddings, the pooled embedding and what else is asked for.</summary>
+    /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <param name="options">What to return, and whether other image sizes are accepted.</param>
+    /// <returns>Tensors that the caller owns.</returns>
+    /// <exception cref="ArgumentException">The shape is another one.</exception>
+    public SiglipVisionOutput Forward(Tensor pixelValues, SiglipForwardOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        using DisposeScope scope = NewDisposeScope();
+        List<Tensor>? keptHiddenStates = options.OutputHiddenStates ? [] : null;
+        List<Tensor>? keptAttentions = options.OutputAttentions ? [] : null;
+
+        Tensor hiddenStates = embeddings.Forward(pixelValues, options.InterpolatePositionEncoding); // [batch, patches, hidden]
+        hiddenStates = keptHiddenStates is null && keptAttentions is null
+            ? encoder.call(hiddenStates)
+            : encoder.Forward(hiddenStates, keptHiddenStates, keptAttentions);
+        Tensor last = post_layernorm.call(hiddenStates); // [batch, patches, hidden]
+        return new SiglipVisionOutput(last, head?.call(last), keptHiddenStates, keptAttentions).MoveToOuterDisposeScope();
+    }
+}

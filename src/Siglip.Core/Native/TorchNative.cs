@@ -1,0 +1,115 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Loader;
+using Microsoft.Win32.SafeHandles;
+using TorchSharp;
+
+namespace Siglip.Core;
+
+/// <summary>Loads the native libtorch runtime, on systems with an older C++ runtime too.</summary>
+/// <remarks>
+/// TorchSharp's native library asks for <c>GLIBCXX_3.4.32</c>, which Debian 12 and Ubuntu 22.04 do not have, for the sake of
+/// one symbol that nothing in it refers to. Where the ordinary load fails, a copy in memory whose request is marked as weak
+/// is loaded instead; no file is changed.
+/// </remarks>
+public static partial class TorchNative
+{
+    private const string ShimFile = "libLibTorchSharp.so";
+
+    private static readonly Lock Gate = new();
+    private static nint s_patched;
+    private static bool s_ready;
+
+    /// <summary>Loads libtorch, if that has not happened yet. Every entry point of this library calls it.</summary>
+    /// <remarks>Call it before your own first use of <see cref="torch"/>, if that comes before the first use of this library.</remarks>
+    /// <exception cref="DllNotFoundException">The application references no package with the native libraries.</exception>
+    public static void Ensure()
+    {
+        if (Volatile.Read(ref s_ready))
+            return;
+
+        var owner = typeof(torch).Assembly; // typeof does not run torch's static constructor
+        if (!NativeLibrary.TryLoad("torch_cpu", owner, null, out _))
+            throw new DllNotFoundException(
+                "The native libraries of libtorch were not found. Add ONE of the packages TorchSharp-cpu, TorchSharp-cuda-linux or "
+                + $"TorchSharp-cuda-windows, version {owner.GetName().Version?.ToString(3)}, to the application's project.");
+
+        NativeLibrary.Load("LibTorchSharp", owner, null);
+        Volatile.Write(ref s_ready, true);
+    }
+
+#pragma warning disable CA2255 // A module initializer in a library: it registers one handler, loads nothing and never throws.
+    [ModuleInitializer]
+    internal static void Register()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+
+        var context = AssemblyLoadContext.GetLoadContext(typeof(torch).Assembly) ?? AssemblyLoadContext.Default;
+        context.ResolvingUnmanagedDll += static (_, name) => name == "LibTorchSharp" ? LoadPatched() : 0; // raised only after normal probing failed
+    }
+#pragma warning restore CA2255
+
+    private static nint LoadPatched()
+    {
+        lock (Gate) // must not touch torch: another thread may be in its static constructor and wait here
+        {
+            if (s_patched != 0)
+                return s_patched;
+            if (FindNative(ShimFile) is not { } shim)
+                return 0;
+
+            byte[] image = File.ReadAllBytes(shim);
+            if (!ElfVersions.TryMakeWeak(image, "GLIBCXX_3.4.32"u8, "_ZSt21ios_base_library_initv"u8))
+                return 0; // it failed for another reason, which the ordinary load reports
+
+            // In memory $ORIGIN points nowhere. The dynamic linker matches these by name once they are loaded.
+            foreach (string file in (string[])["libc10.so", "libtorch_cpu.so", "libtorch.so"])
+            {
+                if (!NativeLibrary.TryLoad(FindNative(file) ?? file, out _))
+                    return 0;
+            }
+
+            return s_patched = LoadFromMemory(image) is var handle and not 0 ? handle : LoadFromTemporaryFile(image);
+        }
+    }
+
+    private static string? FindNative(string file)
+    {
+        string searched = AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string ?? "";
+        return searched.Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+            .Append(AppContext.BaseDirectory)
+            .Select(directory => Path.Combine(directory, file))
+            .FirstOrDefault(File.Exists);
+    }
+
+    private static nint LoadFromMemory(byte[] image)
+    {
+        int descriptor = memfd_create(ShimFile, 1 /* MFD_CLOEXEC */);
+        if (descriptor < 0)
+            return 0;
+
+        using var memory = new SafeFileHandle(descriptor, ownsHandle: true); // the mapping outlives the descriptor
+        RandomAccess.Write(memory, image, 0);
+        return NativeLibrary.TryLoad($"/proc/self/fd/{descriptor}", out nint handle) ? handle : 0;
+    }
+
+    private static nint LoadFromTemporaryFile(byte[] image)
+    {
+        string folder = Directory.CreateTempSubdirectory("torch-").FullName; // only this user may enter it
+        try
+        {
+            string copy = Path.Combine(folder, ShimFile);
+            File.WriteAllBytes(copy, image);
+            return NativeLibrary.Load(copy);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true); // the mapping keeps the contents
+        }
+    }
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int memfd_create(string name, uint flags);
+}

@@ -1,0 +1,221 @@
+using System.Runtime.CompilerServices;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>Images in, embeddings out. One instance serves any number of threads.</summary>
+/// <remarks>The same numbers as transformers' SiglipImageProcessor and SiglipVisionModel, up to the rounding of float32.</remarks>
+public sealed class SiglipImageEmbedder : IDisposable
+{
+    private readonly SiglipVisionModel _model;
+    private readonly SiglipImageProcessor _processor;
+    private readonly SiglipImageEmbedderOptions _options;
+    private readonly Device _device;
+    private readonly Lock _lifetime = new();
+    private int _passesInFlight;
+    private bool _disposed;
+
+    /// <summary>Takes over a model; disposing the embedder disposes it.</summary>
+    /// <param name="model">The model; its parameters stay as they are.</param>
+    /// <param name="processorConfig">How images become the model's pixel values.</param>
+    /// <param name="options">How to work; null for the defaults.</param>
+    /// <exception cref="ArgumentException">The images' size is not the model's, the output is no single flag, or the model has no pooling
+    /// head for a pooled embedding.</exception>
+    public SiglipImageEmbedder(SiglipVisionModel model, SiglipImageProcessorConfig processorConfig, SiglipImageEmbedderOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        options ??= new SiglipImageEmbedderOptions();
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchSize, 1);
+        _processor = new SiglipImageProcessor(processorConfig);
+        _options = options;
+        _model = model;
+
+        if (processorConfig.DoResize && (processorConfig.Height != model.Config.ImageSize || processorConfig.Width != model.Config.ImageSize))
+            throw new ArgumentException($"The preprocessing makes images of {processorConfig.Height} x {processorConfig.Width} pixels, the model "
+                + $"expects {model.Config.ImageSize} x {model.Config.ImageSize}. Use the preprocessor_config.json that belongs to the model.");
+        if (model.Config.NumChannels != 3)
+            throw new ArgumentException($"The model expects images of {model.Config.NumChannels} channels; images are embedded as RGB, 3 channels.");
+
+        Output = options.Output ?? (model.Config.VisionUseHead ? SiglipEmbeddingOutputs.PooledEmbedding : SiglipEmbeddingOutputs.MeanPatchEmbedding);
+        if (Output is not (SiglipEmbeddingOutputs.PatchEmbeddings or SiglipEmbeddingOutputs.PooledEmbedding or SiglipEmbeddingOutputs.MeanPatchEmbedding))
+            throw new ArgumentException($"The output is {Output}, expected one of patch, pooled and mean patch embedding.");
+        CheckHead(Output);
+
+        _device = torch.device(options.Device);
+        _model.to(_device);
+        _model.eval();
+    }
+
+    /// <summary>The model's sizes.</summary>
+    public SiglipVisionConfig Config => _model.Config;
+
+    /// <summary>How images become pixel values.</summary>
+    public SiglipImageProcessorConfig ProcessorConfig => _processor.Config;
+
+    /// <summary>The embedding that <c>Embed</c> and <c>EmbedAsync</c> return.</summary>
+    public SiglipEmbeddingOutputs Output { get; }
+
+    internal SiglipVisionModel Model => _model;
+
+    internal SiglipImageProcessor Processor => _processor;
+
+    /// <summary>Number of float values that one image's embedding has.</summary>
+    /// <param name="output">One flag.</param>
+    public int GetLength(SiglipEmbeddingOutputs output) =>
+        output == SiglipEmbeddingOutputs.PatchEmbeddings ? Config.NumPatches * Config.HiddenSize : Config.HiddenSize;
+
+    /// <summary>Embeds an image file.</summary>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">It is no image, or a damaged one.</exception>
+    /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
+    public float[] Embed(string imagePath) => Embed(RgbImage.Load(imagePath, _options.ApplyExifOrientation));
+
+    /// <summary>Embeds an encoded image: the bytes of a JPEG, PNG, WebP, GIF or BMP file.</summary>
+    /// <exception cref="InvalidDataException">It is no image, or a damaged one.</exception>
+    /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
+    public float[] Embed(ReadOnlyMemory<byte> encodedImage) =>
+        Embed(RgbImage.Decode(encodedImage, "the image", _options.ApplyExifOrientation));
+
+    /// <summary>Embeds an image.</summary>
+    /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
+    public float[] Embed(RgbImage image)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        return EmbedBatch([image], Output).Get(Output, 0).ToArray();
+    }
+
+    /// <summary>Embeds images in one forward pass.</summary>
+    /// <param name="images">At least one.</param>
+    /// <param name="outputs">The embeddings wanted.</param>
+    /// <exception cref="ArgumentException">There is no image, or the model has no pooling head for a pooled embedding.</exception>
+    /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
+    public SiglipImageEmbeddings EmbedBatch(IReadOnlyList<RgbImage> images, SiglipEmbeddingOutputs outputs)
+    {
+        ArgumentNullException.ThrowIfNull(images);
+        if (images.Count == 0)
+            throw new ArgumentException("There are no images.", nameof(images));
+
+        float[] pixelValues = new float[images.Count * _processor.PixelValueCount];
+        Parallel.For(0, images.Count, i => _processor.Preprocess(images[i], PixelValuesOf(pixelValues, i)));
+        return EmbedPixelValues(pixelValues, images.Count, outputs);
+    }
+
+    /// <summary>Embeds images that come in an asynchronous sequence: decoded and resized ahead, in batches, results in the input's order.</summary>
+    /// <param name="images">The images.</param>
+    /// <param name="cancellationToken">Ends the sequence before the next batch.</param>
+    /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
+    public async IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(
+        IAsyncEnumerable<RgbImage> images, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(images);
+        long done = 0;
+        Task<SiglipImageEmbeddings>? running = null; // computes while the next batch is read and resized
+        var batch = new List<float[]>(_options.BatchSize);
+        await foreach (RgbImage image in images.WithCancellation(cancellationToken))
+        {
+            float[] pixelValues = new float[_processor.PixelValueCount];
+            _processor.Preprocess(image, pixelValues);
+            batch.Add(pixelValues);
+            if (batch.Count < _options.BatchSize)
+                continue;
+
+            SiglipImageEmbeddings? finished = running is null ? null : await running;
+            running = Start(batch);
+            batch = new List<float[]>(_options.BatchSize);
+            for (int i = 0; i < (finished?.Count ?? 0); i++)
+                yield return new SiglipImageEmbedding(done++, finished!.Get(Output, i).ToArray());
+        }
+
+        foreach (Task<SiglipImageEmbeddings>? last in (Task<SiglipImageEmbeddings>?[])[running, batch.Count == 0 ? null : Start(batch)])
+        {
+            SiglipImageEmbeddings? finished = last is null ? null : await last;
+            for (int i = 0; i < (finished?.Count ?? 0); i++)
+                yield return new SiglipImageEmbedding(done++, finished!.Get(Output, i).ToArray());
+        }
+
+        Task<SiglipImageEmbeddings> Start(List<float[]> rows) =>
+            Task.Run(() => EmbedPixelValues([.. rows.SelectMany(row => row)], rows.Count, Output), cancellationToken);
+    }
+
+    /// <summary>Frees the model; a forward pass in flight on another thread ends first.</summary>
+    public void Dispose()
+    {
+        lock (_lifetime)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+            if (_passesInFlight > 0)
+                return; // the last pass frees the model
+        }
+
+        _model.Dispose();
+    }
+
+    /// <summary>One image's part of a batch's pixel values.</summary>
+    internal Span<float> PixelValuesOf(float[] pixelValues, int index) =>
+        pixelValues.AsSpan(index * _processor.PixelValueCount, _processor.PixelValueCount);
+
+    /// <summary>One forward pass.</summary>
+    /// <param name="pixelValues">[count, 3, height, width]; longer arrays are allowed.</param>
+    /// <param name="count">Number of images.</param>
+    /// <param name="outputs">The embeddings wanted.</param>
+    internal SiglipImageEmbeddings EmbedPixelValues(float[] pixelValues, int count, SiglipEmbeddingOutputs outputs)
+    {
+        CheckHead(outputs);
+        EnterPass();
+        try
+        {
+            using var noGradients = inference_mode();
+            using DisposeScope scope = NewDisposeScope();
+            Tensor pixels = tensor(pixelValues.AsMemory(0, count * _processor.PixelValueCount), [count, 3, _processor.Config.Height, _processor.Config.Width]).to(_device);
+            bool pooled = outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding);
+            SiglipVisionOutput? output = pooled ? _model.Forward(pixels, new SiglipForwardOptions()) : null;
+            Tensor last = output?.LastHiddenState ?? _model.call(pixels); // [batch, patches, hidden]
+            return new SiglipImageEmbeddings(
+                count,
+                outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings) ? ToArray(last) : null,
+                pooled ? ToArray(output!.PoolerOutput!) : null,
+                outputs.HasFlag(SiglipEmbeddingOutputs.MeanPatchEmbedding) ? ToArray(last.mean([1])) : null);
+        }
+        finally
+        {
+            LeavePass();
+        }
+    }
+
+    private float[] ToArray(Tensor embeddings)
+    {
+        if (_options.Normalize)
+            embeddings = nn.functional.normalize(embeddings, dim: -1);
+        return embeddings.to(float32).cpu().contiguous().data<float>().ToArray();
+    }
+
+    private void CheckHead(SiglipEmbeddingOutputs outputs)
+    {
+        if (outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding) && !Config.VisionUseHead)
+            throw new ArgumentException("The model has no pooling head (vision_use_head is false), hence no pooled embedding; ask for the mean "
+                + "patch embedding or the patch embeddings.");
+    }
+
+    private void EnterPass()
+    {
+        lock (_lifetime)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _passesInFlight++;
+        }
+    }
+
+    private void LeavePass()
+    {
+        lock (_lifetime)
+        {
+            if (--_passesInFlight > 0 || !_disposed)
+                return;
+        }
+
+        _model.Dispose();
+    }
+}
