@@ -35,7 +35,7 @@ internal sealed class TrainingImages
             RgbImage image = Resized(indices[i]);
             if (shifts is not null)
                 image = shifts[i].Apply(image);
-            _processor.Normalize(image, pixelValues.AsSpan(i * length, length));
+            _processor.Preprocess(image, pixelValues.AsSpan(i * length, length));
             labels[i] = Dataset.Images[indices[i]].Label;
         });
     }
