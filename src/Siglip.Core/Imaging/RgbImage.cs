@@ -1,10 +1,14 @@
-using SkiaSharp;
-
 namespace Siglip.Core;
 
 /// <summary>An image in memory: 8-bit red, green and blue, row-major, without padding.</summary>
 public sealed class RgbImage
 {
+    /// <summary>The most pixels a decoded image may have: 178,956,970, the number at which Pillow suspects a decompression bomb.</summary>
+    public const int MaxPixels = 1024 * 1024 * 1024 / 4 / 3 * 2;
+
+    /// <summary>The longest side a decoded image may have, in pixels: that of JPEG.</summary>
+    public const int MaxSide = 65_535;
+
     /// <summary>Wraps pixels; they are not copied.</summary>
     /// <param name="width">At least 1.</param>
     /// <param name="height">At least 1.</param>
@@ -32,41 +36,54 @@ public sealed class RgbImage
     public ReadOnlySpan<byte> Data => Pixels;
 
     /// <summary>Reads an image file.</summary>
-    /// <param name="path">A JPEG, PNG, WebP, GIF or BMP file.</param>
-    /// <param name="applyExifOrientation">Whether to turn the image as its EXIF data say.</param>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">It is no image, or a damaged one.</exception>
+    /// <param name="path">A JPEG, PNG, WebP, GIF (first frame) or BMP file.</param>
+    /// <param name="applyExifOrientation">Whether to turn the image as its EXIF data say, like Pillow's <c>ImageOps.exif_transpose</c>.</param>
+    /// <returns>The pixels as stored: no colour management, alpha dropped without blending, as Pillow's <c>convert("RGB")</c>.</returns>
+    /// <exception cref="ArgumentException"><paramref name="path"/> is null or empty.</exception>
+    /// <exception cref="FileNotFoundException">There is no such file, or it is a folder.</exception>
+    /// <exception cref="InvalidDataException">
+    /// It is no image, a damaged or truncated one, or one with a side above <see cref="MaxSide"/> or more than <see cref="MaxPixels"/> pixels.
+    /// </exception>
+    /// <exception cref="IOException">The file cannot be read, for example because another process has locked it.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file may not be read.</exception>
     public static RgbImage Load(string path, bool applyExifOrientation = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        if (!File.Exists(path))
-            throw new FileNotFoundException($"The image '{Path.GetFullPath(path)}' does not exist.", path);
-        return Decode(File.ReadAllBytes(path), $"'{path}'", applyExifOrientation);
+        return Decode(ReadFile(path), $"'{path}'", applyExifOrientation);
     }
 
     /// <summary>Decodes an encoded image.</summary>
-    /// <param name="encoded">The bytes of a JPEG, PNG, WebP, GIF or BMP file.</param>
-    /// <param name="source">What error messages call it.</param>
-    /// <param name="applyExifOrientation">Whether to turn the image as its EXIF data say.</param>
-    /// <exception cref="InvalidDataException">It is no image, or a damaged one.</exception>
+    /// <param name="encoded">The bytes of a JPEG, PNG, WebP, GIF (first frame) or BMP file.</param>
+    /// <param name="source">What error messages call it, such as the file's path.</param>
+    /// <param name="applyExifOrientation">Whether to turn the image as its EXIF data say, like Pillow's <c>ImageOps.exif_transpose</c>.</param>
+    /// <returns>The pixels as stored: no colour management, alpha dropped without blending, as Pillow's <c>convert("RGB")</c>.</returns>
+    /// <exception cref="InvalidDataException">
+    /// It is no image, a damaged or truncated one, or one with a side above <see cref="MaxSide"/> or more than <see cref="MaxPixels"/> pixels.
+    /// </exception>
     public static RgbImage Decode(ReadOnlyMemory<byte> encoded, string source = "the image", bool applyExifOrientation = false)
     {
-        using SKData data = SKData.CreateCopy(encoded.Span);
-        using SKCodec codec = SKCodec.Create(data) ?? throw new InvalidDataException($"{source} is not an image.");
-        var info = new SKImageInfo(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
-        byte[] rgba = new byte[info.BytesSize];
-        unsafe
-        {
-            fixed (byte* start = rgba)
-            {
-                if (codec.GetPixels(info, (nint)start) != SKCodecResult.Success)
-                    throw new InvalidDataException($"{source} is damaged.");
-            }
-        }
+        ArgumentNullException.ThrowIfNull(source);
+        return ImageDecoder.Decode(encoded, source, applyExifOrientation);
+    }
 
-        byte[] pixels = new byte[info.Width * info.Height * 3];
-        for (int from = 0, to = 0; from < rgba.Length; from += 4, to += 3)
-            (pixels[to], pixels[to + 1], pixels[to + 2]) = (rgba[from], rgba[from + 1], rgba[from + 2]);
-        return new RgbImage(info.Width, info.Height, pixels);
+    private static byte[] ReadFile(string path)
+    {
+        string fullPath = Path.GetFullPath(path);
+        if (Directory.Exists(fullPath))
+            throw new FileNotFoundException($"'{fullPath}' is a folder, expected an image file. Name the files in it one by one.", fullPath);
+        if (!File.Exists(fullPath))
+            throw new FileNotFoundException($"The image '{fullPath}' does not exist. Check the path.", fullPath);
+        try
+        {
+            return File.ReadAllBytes(fullPath);
+        }
+        catch (UnauthorizedAccessException refusal)
+        {
+            throw new UnauthorizedAccessException($"The image '{fullPath}' may not be read. Check its permissions.", refusal);
+        }
+        catch (IOException failure)
+        {
+            throw new IOException($"The image '{fullPath}' cannot be read: {failure.Message}", failure);
+        }
     }
 }

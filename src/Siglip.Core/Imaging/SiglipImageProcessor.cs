@@ -1,36 +1,96 @@
 namespace Siglip.Core;
 
 /// <summary>Makes pixel values of images, the same to the last bit as transformers' SiglipImageProcessor with Pillow.</summary>
+/// <remarks>
+/// Source: transformers, image_processing_siglip.py; resampling as in Pillow's <c>Image.resize</c>. Unchangeable, so any number of
+/// threads may share it.
+/// </remarks>
 public sealed class SiglipImageProcessor
 {
+    private const int Channels = 3;
+    private const int GreyLevels = 256;
+
+    private readonly float[] _pixelValues; // [channels, grey levels]
+
     /// <summary>Creates a processor.</summary>
     /// <param name="config">What it does.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="config"/> is null.</exception>
     /// <exception cref="ArgumentException">A value of the configuration is out of range.</exception>
     public SiglipImageProcessor(SiglipImageProcessorConfig config)
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
         Config = config;
+        _pixelValues = new float[Channels * GreyLevels];
+        for (int i = 0; i < _pixelValues.Length; i++)
+            _pixelValues[i] = PixelValue(i % GreyLevels, i / GreyLevels);
     }
 
     /// <summary>What this processor does.</summary>
     public SiglipImageProcessorConfig Config { get; }
 
     /// <summary>Number of pixel values of one image: 3 × height × width.</summary>
-    public int PixelValueCount => 3 * Config.Height * Config.Width;
+    public int PixelValueCount => Channels * Config.Height * Config.Width;
 
-    /// <summary>Resizes, rescales and normalizes one image.</summary>
-    /// <param name="image">RGB, 8 bits per channel, at least 1 x 1 pixel.</param>
+    /// <summary>Resizes, rescales and normalizes one image, as far as the configuration asks for it.</summary>
+    /// <param name="image">RGB, 8 bits per channel (0 to 255), at least 1 x 1 pixel.</param>
+    /// <returns>Pixel values [3, height, width], row-major; in [-1, 1] with the default mean and std.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="image"/> is null.</exception>
+    /// <exception cref="ArgumentException">
+    /// <see cref="SiglipImageProcessorConfig.DoResize"/> is false and the image does not have the configured size.
+    /// </exception>
+    public float[] Preprocess(RgbImage image)
+    {
+        var pixelValues = new float[PixelValueCount];
+        Preprocess(image, pixelValues);
+        return pixelValues;
+    }
+
+    /// <summary>Resizes, rescales and normalizes one image, as far as the configuration asks for it.</summary>
+    /// <param name="image">RGB, 8 bits per channel (0 to 255), at least 1 x 1 pixel.</param>
     /// <param name="destination">Receives pixel values [3, height, width], row-major; in [-1, 1] with the default mean and std.</param>
-    /// <exception cref="ArgumentException">The destination's length is not <see cref="PixelValueCount"/>.</exception>
+    /// <exception cref="ArgumentNullException"><paramref name="image"/> is null.</exception>
+    /// <exception cref="ArgumentException">
+    /// The destination's length is not <see cref="PixelValueCount"/>; or <see cref="SiglipImageProcessorConfig.DoResize"/> is false and
+    /// the image does not have the configured size.
+    /// </exception>
     public void Preprocess(RgbImage image, Span<float> destination)
     {
         ArgumentNullException.ThrowIfNull(image);
         if (destination.Length != PixelValueCount)
-            throw new ArgumentException($"The destination has {destination.Length} values, expected {PixelValueCount}.", nameof(destination));
+        {
+            throw new ArgumentException(
+                $"The destination has room for {destination.Length:N0} values, expected {PixelValueCount:N0} "
+                + $"(3 x {Config.Height} x {Config.Width}).", nameof(destination));
+        }
+
+        RgbImage resized = Resize(image);
+        ReadOnlySpan<byte> data = resized.Data; // [height, width, channels]
         int plane = Config.Height * Config.Width;
-        ReadOnlySpan<byte> data = image.Data;
-        for (int i = 0; i < data.Length; i++)
-            destination[(i % 3 * plane) + (i / 3)] = (((float)(data[i] * Config.RescaleFactor)) - Config.ImageMean[i % 3]) / Config.ImageStd[i % 3];
+        for (int channel = 0; channel < Channels; channel++)
+        {
+            ReadOnlySpan<float> values = _pixelValues.AsSpan(channel * GreyLevels, GreyLevels);
+            Span<float> to = destination.Slice(channel * plane, plane); // [height, width]
+            for (int i = 0, from = channel; i < to.Length; i++, from += Channels)
+                to[i] = values[data[from]];
+        }
+    }
+
+    private RgbImage Resize(RgbImage image)
+    {
+        if (Config.DoResize)
+            return ImageResizer.Resize(image, Config.Width, Config.Height, Config.Resample);
+        if (image.Width == Config.Width && image.Height == Config.Height)
+            return image;
+        throw new ArgumentException(
+            $"The image has {image.Width} x {image.Height} pixels (width x height), expected {Config.Width} x {Config.Height}, because "
+            + "do_resize is false. Resize the image first, or set do_resize to true.", nameof(image));
+    }
+
+    // Same types in the same order as transformers with NumPy: rescaling in float64, stored as float32, then normalizing in float32.
+    private float PixelValue(int greyLevel, int channel)
+    {
+        float value = Config.DoRescale ? (float)(greyLevel * Config.RescaleFactor) : greyLevel;
+        return Config.DoNormalize ? (value - Config.ImageMean[channel]) / Config.ImageStd[channel] : value;
     }
 }

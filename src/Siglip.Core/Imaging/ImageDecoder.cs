@@ -1,0 +1,124 @@
+using System.Buffers;
+using SkiaSharp;
+
+namespace Siglip.Core;
+
+/// <summary>Decodes image files to the pixels that Pillow's <c>convert("RGB")</c> gives.</summary>
+internal static class ImageDecoder
+{
+    private const int RgbBytes = 3;
+    private const int RgbaBytes = 4;
+
+    // Rows decoded at a time where the codec can stop: two rows of JPEG blocks, so that the pixels are still in the cache when compacted.
+    private const int StripRows = 16;
+
+    public static unsafe RgbImage Decode(ReadOnlyMemory<byte> encoded, string source, bool applyExifOrientation)
+    {
+        EncodedImage file = EncodedImage.Parse(encoded, source);
+        ReadOnlyMemory<byte> bytes = file.Gif is { } gif ? gif.WithoutTransparency(encoded) : encoded;
+
+        // The codec reads the bytes where they are; the pin outlives it.
+        using MemoryHandle pin = bytes.Pin();
+        using SKData data = SKData.Create((nint)pin.Pointer, bytes.Length);
+        using SKCodec codec = SKCodec.Create(data) ?? throw Damaged(file, source, "its header cannot be read");
+        CheckSize(codec.Info.Width, codec.Info.Height, source);
+
+        // Unpremultiplied keeps colours under transparent pixels; without a colour space the codec converts no colours.
+        var info = new SKImageInfo(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul, null);
+        byte[] pixels = file.Format == "JPEG" ? DecodeInStrips(codec, info, file, source) : DecodeAtOnce(codec, info, file, source);
+        var image = new RgbImage(info.Width, info.Height, pixels);
+        if (!applyExifOrientation)
+            return image;
+        return ExifOrientation.Apply(image, file.Format == "PNG" ? ExifOrientation.Read(file.PngExif) : (int)codec.EncodedOrigin);
+    }
+
+    private static void CheckSize(int width, int height, string source)
+    {
+        if (width > RgbImage.MaxSide || height > RgbImage.MaxSide || (long)width * height > RgbImage.MaxPixels)
+        {
+            throw new InvalidDataException(
+                $"{source} has {width:N0} x {height:N0} pixels, expected at most {RgbImage.MaxSide:N0} a side and "
+                + $"{RgbImage.MaxPixels:N0} in all. Make the image smaller first.");
+        }
+    }
+
+    private static unsafe byte[] DecodeInStrips(SKCodec codec, SKImageInfo info, EncodedImage file, string source)
+    {
+        SKCodecResult start = codec.StartScanlineDecode(info);
+        if (start != SKCodecResult.Success)
+            throw Undecodable(start, file, source);
+        var pixels = new byte[info.Width * info.Height * RgbBytes];
+        byte[] strip = ArrayPool<byte>.Shared.Rent(info.RowBytes * StripRows);
+        try
+        {
+            fixed (byte* rgba = strip)
+            {
+                for (int y = 0; y < info.Height; y += StripRows)
+                {
+                    int rows = Math.Min(StripRows, info.Height - y);
+                    if (codec.GetScanlines((nint)rgba, rows, info.RowBytes) != rows)
+                        throw Undecodable(SKCodecResult.IncompleteInput, file, source);
+                    DropAlpha(strip, pixels.AsSpan(info.Width * y * RgbBytes, info.Width * rows * RgbBytes));
+                }
+            }
+
+            return pixels;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(strip);
+        }
+    }
+
+    private static unsafe byte[] DecodeAtOnce(SKCodec codec, SKImageInfo info, EncodedImage file, string source)
+    {
+        byte[] whole = ArrayPool<byte>.Shared.Rent(info.Width * info.Height * RgbaBytes);
+        try
+        {
+            whole.AsSpan().Clear(); // a codec leaves alone what the first frame does not cover
+            fixed (byte* rgba = whole)
+            {
+                SKCodecResult result = codec.GetPixels(info, (nint)rgba);
+                if (result != SKCodecResult.Success)
+                    throw Undecodable(result, file, source);
+            }
+
+            if (file.Gif is { } gif)
+                FillUncovered(whole.AsSpan(0, info.Width * info.Height * RgbaBytes), gif.Background(file.Bytes.Span));
+            var pixels = new byte[info.Width * info.Height * RgbBytes];
+            DropAlpha(whole, pixels);
+            return pixels;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(whole);
+        }
+    }
+
+    private static void DropAlpha(ReadOnlySpan<byte> rgba, Span<byte> rgb)
+    {
+        for (int from = 0, to = 0; to < rgb.Length; from += RgbaBytes, to += RgbBytes)
+        {
+            rgb[to] = rgba[from];
+            rgb[to + 1] = rgba[from + 1];
+            rgb[to + 2] = rgba[from + 2];
+        }
+    }
+
+    // The frame itself was made opaque, so what is transparent lies beside it.
+    private static void FillUncovered(Span<byte> rgba, (byte Red, byte Green, byte Blue) colour)
+    {
+        for (int i = 0; i < rgba.Length; i += RgbaBytes)
+        {
+            if (rgba[i + 3] == 0)
+                (rgba[i], rgba[i + 1], rgba[i + 2]) = colour;
+        }
+    }
+
+    // The file has its end mark, so incomplete input means that something before it is missing.
+    private static InvalidDataException Undecodable(SKCodecResult result, EncodedImage file, string source) =>
+        Damaged(file, source, result == SKCodecResult.IncompleteInput ? "pixels are missing in it" : $"its pixels cannot be decoded ({result})");
+
+    private static InvalidDataException Damaged(EncodedImage file, string source, string fault) =>
+        new($"{source} is a damaged {file.Format} file: {fault}. Copy or download it again.");
+}
