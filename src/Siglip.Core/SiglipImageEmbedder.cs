@@ -43,9 +43,31 @@ public sealed class SiglipImageEmbedder : IDisposable
             throw new ArgumentException($"The output is {Output}, expected one of patch, pooled and mean patch embedding.");
         CheckHead(Output);
 
-        _device = torch.device(options.Device);
+        _device = TorchDevice.Find(options.Device);
         _model.to(_device);
         _model.eval();
+    }
+
+    /// <summary>Loads a model with its preprocessing.</summary>
+    /// <param name="model">A folder, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
+    /// <param name="options">How to work; null for the defaults.</param>
+    /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration.</exception>
+    /// <exception cref="ArgumentException">The device does not exist, or the options do not fit the model.</exception>
+    /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
+    public static SiglipImageEmbedder FromPretrained(string model, SiglipImageEmbedderOptions? options = null)
+    {
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        SiglipVisionModel loaded = checkpoint.LoadVisionModel();
+        try
+        {
+            return new SiglipImageEmbedder(loaded, checkpoint.ProcessorConfig, options);
+        }
+        catch
+        {
+            loaded.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The model's sizes.</summary>

@@ -1,0 +1,270 @@
+using System.Globalization;
+using System.Reflection;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>
+/// A trained model as transformers stores it: <c>config.json</c>, <c>preprocessor_config.json</c> and <c>model.safetensors</c>, or shards
+/// with <c>model.safetensors.index.json</c>. Of a full SigLIP model the vision tower is used.
+/// </summary>
+/// <remarks>Opening it checks names, shapes and types of all tensors against the configuration; no tensor is read before a model is loaded.</remarks>
+public sealed partial class SiglipCheckpoint : IDisposable
+{
+    /// <summary>The name of the small model that this library contains.</summary>
+    public const string Nano = "nano";
+
+    private const string ConfigName = "config.json";
+    private const string PreprocessorName = "preprocessor_config.json";
+    private const string ClassifierPrefix = "classifier.";
+
+    private readonly CheckpointWeights _weights;
+    private readonly string _prefix; // of the vision tower's tensors in the file
+    private bool _disposed;
+
+    private SiglipCheckpoint(string configJson, string preprocessorJson, CheckpointWeights weights, string source, string configSource, string preprocessorSource)
+    {
+        _weights = weights;
+        (ConfigJson, PreprocessorJson, Source) = (configJson, preprocessorJson, source);
+        Config = SiglipVisionConfig.FromJson(configJson, configSource);
+        ProcessorConfig = SiglipImageProcessorConfig.FromJson(preprocessorJson, preprocessorSource);
+        _prefix = Tensors.Keys.Any(name => name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal)) ? ExpectedTensors.Prefix : "";
+        CheckVisionTensors();
+        StoredDtype = Tensors[_prefix + "embeddings.patch_embedding.weight"].Dtype;
+        Labels = Tensors.TryGetValue("classifier.weight", out SafetensorsEntry? classifier) ? ReadLabels(configJson, configSource, classifier) : null;
+    }
+
+    /// <summary>The sizes of the vision model.</summary>
+    public SiglipVisionConfig Config { get; }
+
+    /// <summary>How images become the model's pixel values.</summary>
+    public SiglipImageProcessorConfig ProcessorConfig { get; }
+
+    /// <summary>The classes' names in the order of the logits (<c>id2label</c>); null if the checkpoint has no classifier.</summary>
+    public IReadOnlyList<string>? Labels { get; }
+
+    /// <summary>The full path of the folder, or <see cref="Nano"/>.</summary>
+    public string Source { get; }
+
+    /// <summary>The type in which the weights are stored: Float32, Float16 or BFloat16. Models compute in Float32.</summary>
+    public ScalarType StoredDtype { get; }
+
+    /// <summary>All tensors of the file or files, under their stored names.</summary>
+    public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _weights.Tensors;
+
+    internal string ConfigJson { get; }
+
+    internal string PreprocessorJson { get; }
+
+    /// <summary>Opens a checkpoint.</summary>
+    /// <param name="model">A folder, or <c>nano</c>: the small model that this library contains. A folder of that name is opened as <c>./nano</c>.</param>
+    /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration; the message lists what is wrong.</exception>
+    public static SiglipCheckpoint Open(string model)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(model);
+        if (model == Nano)
+            return OpenNano();
+
+        string folder = Path.GetFullPath(model);
+        if (Directory.Exists(folder))
+            return OpenFolder(Path.TrimEndingDirectorySeparator(folder));
+        if (File.Exists(folder))
+            throw new ArgumentException($"'{folder}' is a file; name the folder with {ConfigName}, {PreprocessorName} and {CheckpointWeights.FileName} instead.", nameof(model));
+
+        string advice = HubId().IsMatch(model)
+            ? $" If '{model}' is meant as a model of the Hugging Face hub: copy its files {ConfigName}, {PreprocessorName} and {CheckpointWeights.FileName} "
+                + "into a folder, and name that folder."
+            : $" Name a folder with {ConfigName}, {PreprocessorName} and {CheckpointWeights.FileName}, or '{Nano}'.";
+        throw new FileNotFoundException($"The folder '{folder}' does not exist.{advice}", folder);
+    }
+
+    /// <summary>Loads the vision model; a classifier is ignored.</summary>
+    /// <returns>A model on the CPU, in evaluation mode, which the caller owns.</returns>
+    /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
+    public SiglipVisionModel LoadVisionModel()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        var model = new SiglipVisionModel(Config);
+        LoadInto(model);
+        return model;
+    }
+
+    /// <summary>Loads the vision model with its classifier.</summary>
+    /// <returns>A model on the CPU, in evaluation mode, which the caller owns.</returns>
+    /// <exception cref="InvalidOperationException">The checkpoint has no classifier.</exception>
+    /// <exception cref="InvalidDataException">The classifier does not fit the configuration, or a label occurs twice.</exception>
+    /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
+    public SiglipForImageClassification LoadForImageClassification()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (Labels is null)
+            throw new InvalidOperationException($"'{Source}' has no classifier (no tensor classifier.weight). Load it as a SiglipVisionModel, or train a classifier first.");
+
+        var faults = new TensorFaults(Config, Tensors);
+        foreach ((string name, long[] shape) in ExpectedTensors.OfClassifier(Config, Labels.Count))
+            faults.Expect(name, shape);
+        foreach (string name in Tensors.Keys.Where(name => name.StartsWith(ClassifierPrefix, StringComparison.Ordinal)
+            && name is not ("classifier.weight" or "classifier.bias")))
+            faults.Unexpected(name);
+        faults.ThrowIfAny($"'{Source}'");
+        if (Labels.CountBy(label => label).FirstOrDefault(pair => pair.Value > 1).Key is { } twice)
+            throw new InvalidDataException($"'{Source}': id2label in {ConfigName} has the label '{twice}' twice; give each class a name of its own.");
+
+        var model = new SiglipForImageClassification(Config, Labels);
+        LoadInto(model);
+        return model;
+    }
+
+    /// <summary>Computes the SHA-256 of the weights.</summary>
+    /// <returns>64 lower-case hexadecimal digits: of model.safetensors, or of the shards' bytes one after the other in the order of their names.</returns>
+    /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
+    public string ComputeSha256()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return _weights.ComputeSha256();
+    }
+
+    /// <summary>Closes the files. Models that were loaded stay as they are.</summary>
+    public void Dispose()
+    {
+        _disposed = true;
+        _weights.Dispose();
+    }
+
+    /// <summary>Opens a checkpoint that travels inside something else.</summary>
+    /// <param name="configJson">The text of config.json.</param>
+    /// <param name="preprocessorJson">The text of preprocessor_config.json.</param>
+    /// <param name="weights">The contents of model.safetensors, seekable; closed with the checkpoint, or if opening fails.</param>
+    /// <param name="source">What error messages call it.</param>
+    internal static SiglipCheckpoint FromStreams(string configJson, string preprocessorJson, Stream weights, string source)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        try
+        {
+            return Create(configJson, preprocessorJson, CheckpointWeights.Open(weights, source), source, $"{source}, {ConfigName}", $"{source}, {PreprocessorName}");
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Writes a model.safetensors with the tensors that this library uses: the vision tower's and the classifier's, as they are stored.</summary>
+    internal void CopyWeightsTo(Stream destination)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        _weights.CopyTo(destination, name => !IsOfOtherParts(name));
+    }
+
+    private static SiglipCheckpoint OpenFolder(string folder)
+    {
+        string config = Path.Combine(folder, ConfigName), preprocessor = Path.Combine(folder, PreprocessorName);
+        if (!File.Exists(config))
+            throw new FileNotFoundException($"The file '{config}' does not exist. Copy the {ConfigName} that belongs to the weights into the folder.", config);
+        if (!File.Exists(preprocessor))
+            throw new FileNotFoundException($"The file '{preprocessor}' does not exist. It says how images are resized and normalized, which decides the numbers: "
+                + "copy the one that belongs to the weights into the folder.", preprocessor);
+        return Create(CheckpointText.Read(config), CheckpointText.Read(preprocessor), CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{preprocessor}'");
+    }
+
+    private static SiglipCheckpoint OpenNano()
+    {
+        Stream? weights = Resource(CheckpointWeights.FileName);
+        using Stream? config = Resource(ConfigName), preprocessor = Resource(PreprocessorName);
+        if (weights is null || config is null || preprocessor is null)
+        {
+            weights?.Dispose();
+            throw new FileNotFoundException($"This build of Siglip.Core does not contain the model '{Nano}': the folder models/siglip-nano-cifar10 was missing "
+                + "when it was built. Build it with that folder, or name another model's folder.");
+        }
+
+        return FromStreams(CheckpointText.Read(config, ConfigName), CheckpointText.Read(preprocessor, PreprocessorName), weights, Nano);
+    }
+
+    private static Stream? Resource(string file) => Assembly.GetExecutingAssembly().GetManifestResourceStream($"models/nano/{file}");
+
+    private static SiglipCheckpoint Create(
+        string configJson, string preprocessorJson, CheckpointWeights weights, string source, string configSource, string preprocessorSource)
+    {
+        try
+        {
+            return new SiglipCheckpoint(configJson, preprocessorJson, weights, source, configSource, preprocessorSource);
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    private void CheckVisionTensors()
+    {
+        var faults = new TensorFaults(Config, Tensors);
+        var known = new HashSet<string>(StringComparer.Ordinal);
+        foreach ((string name, long[] shape) in ExpectedTensors.OfVisionModel(Config))
+        {
+            known.Add(_prefix + name);
+            faults.Expect(_prefix + name, shape);
+        }
+
+        known.Add(_prefix + "embeddings.position_ids"); // a buffer of older versions: the numbers from 0
+        foreach (string name in Tensors.Keys.Where(name => !known.Contains(name) && !IsOfOtherParts(name)
+            && !name.StartsWith(ClassifierPrefix, StringComparison.Ordinal)))
+            faults.Unexpected(name);
+        faults.ThrowIfAny($"'{Source}'");
+    }
+
+    private static bool IsOfOtherParts(string name) =>
+        name is "logit_scale" or "logit_bias" || name.StartsWith("text_model.", StringComparison.Ordinal);
+
+    private void LoadInto(nn.Module model)
+    {
+        try
+        {
+            using var noGradients = no_grad();
+            using DisposeScope scope = NewDisposeScope();
+            foreach ((string name, Tensor parameter) in model.state_dict())
+            {
+                bool ofVision = name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal);
+                _weights.ReadInto(ofVision ? _prefix + name[ExpectedTensors.Prefix.Length..] : name, parameter);
+            }
+
+            model.eval();
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    // transformers names the classes LABEL_0, LABEL_1, … where config.json does not.
+    private static string[] ReadLabels(string configJson, string source, SafetensorsEntry classifier)
+    {
+        using JsonDocument document = JsonFields.Parse(configJson, source);
+        if (new JsonFields(document.RootElement, source).Find("id2label") is not { } map)
+            return classifier.Length == 0 ? [] : [.. Enumerable.Range(0, (int)Math.Min(classifier.Shape[0], int.MaxValue)).Select(i => $"LABEL_{i}")];
+        if (map.ValueKind != JsonValueKind.Object)
+            throw new InvalidDataException($"{source}: 'id2label' is no object, expected one with the number and the name of each class.");
+
+        JsonProperty[] properties = [.. map.EnumerateObject()];
+        var labels = new string?[properties.Length];
+        foreach (JsonProperty property in properties)
+        {
+            if (!int.TryParse(property.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int index) || index >= labels.Length || labels[index] is not null
+                || property.Value.ValueKind != JsonValueKind.String)
+                throw new InvalidDataException($"{source}: 'id2label' has {property}, expected each number from 0 to {labels.Length - 1} once, with the name of its class.");
+            labels[index] = property.Value.GetString();
+        }
+
+        return labels!;
+    }
+
+    [GeneratedRegex(@"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
+    private static partial Regex HubId();
+}

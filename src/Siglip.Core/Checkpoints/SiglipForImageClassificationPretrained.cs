@@ -1,0 +1,49 @@
+using System.Text.Json.Nodes;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>Loads and saves a <see cref="SiglipForImageClassification"/>, in the layout of transformers.</summary>
+/// <remarks>A class of its own: two static extension methods of one class may not have the same name and parameters.</remarks>
+public static class SiglipForImageClassificationPretrained
+{
+    extension(SiglipForImageClassification)
+    {
+        /// <summary>Loads a vision model with a classifier.</summary>
+        /// <param name="model">A folder; see <see cref="SiglipCheckpoint.Open"/>.</param>
+        /// <param name="options">Where it computes; null for the defaults.</param>
+        /// <returns>A model in evaluation mode, which the caller owns.</returns>
+        /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
+        /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration.</exception>
+        /// <exception cref="ArgumentException">The device does not exist.</exception>
+        /// <exception cref="InvalidOperationException">The checkpoint has no classifier, or the device is a GPU, but CUDA is not available.</exception>
+        public static SiglipForImageClassification FromPretrained(string model, SiglipLoadOptions? options = null) =>
+            PretrainedFolder.Load(model, options, checkpoint => checkpoint.LoadForImageClassification());
+    }
+
+    extension(SiglipForImageClassification model)
+    {
+        /// <summary>Saves config.json, preprocessor_config.json and model.safetensors; the files appear when all of them are complete.</summary>
+        /// <param name="folder">Created if it does not exist; files of these names in it are replaced.</param>
+        /// <param name="processor">How images become pixel values; null: the defaults, at the model's image size.</param>
+        /// <param name="storedDtype">Float32 (the default), Float16 or BFloat16, which round the weights.</param>
+        /// <exception cref="ArgumentException">The type is another one.</exception>
+        /// <exception cref="IOException">The folder cannot be written to.</exception>
+        public void SavePretrained(string folder, SiglipImageProcessorConfig? processor = null, ScalarType storedDtype = ScalarType.Float32)
+        {
+            ArgumentNullException.ThrowIfNull(model);
+            JsonObject vision = model.Config.ToJsonObject();
+            vision.Remove("architectures");
+            var config = new JsonObject
+            {
+                ["architectures"] = new JsonArray("SiglipForImageClassification"),
+                ["model_type"] = "siglip",
+                ["id2label"] = new JsonObject(model.Labels.Select((label, i) => KeyValuePair.Create($"{i}", (JsonNode?)label))),
+                ["label2id"] = new JsonObject(model.Labels.Select((label, i) => KeyValuePair.Create(label, (JsonNode?)i))),
+                ["problem_type"] = "single_label_classification",
+                ["vision_config"] = vision,
+            };
+            PretrainedFolder.Save(model, model.Config, config, folder, processor, storedDtype);
+        }
+    }
+}

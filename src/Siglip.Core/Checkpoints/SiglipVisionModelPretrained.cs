@@ -1,0 +1,37 @@
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>Loads and saves a <see cref="SiglipVisionModel"/>, in the layout of transformers.</summary>
+/// <remarks>These members stand here, not in the model's class, because a model knows nothing of files.</remarks>
+public static class SiglipVisionModelPretrained
+{
+    extension(SiglipVisionModel)
+    {
+        /// <summary>Loads a vision model.</summary>
+        /// <param name="model">A folder, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
+        /// <param name="options">Where it computes; null for the defaults.</param>
+        /// <returns>A model in evaluation mode, which the caller owns.</returns>
+        /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
+        /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration.</exception>
+        /// <exception cref="ArgumentException">The device does not exist.</exception>
+        /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
+        public static SiglipVisionModel FromPretrained(string model, SiglipLoadOptions? options = null) =>
+            PretrainedFolder.Load(model, options, checkpoint => checkpoint.LoadVisionModel());
+    }
+
+    extension(SiglipVisionModel model)
+    {
+        /// <summary>Saves config.json, preprocessor_config.json and model.safetensors; the files appear when all of them are complete.</summary>
+        /// <param name="folder">Created if it does not exist; files of these names in it are replaced.</param>
+        /// <param name="processor">How images become pixel values; null: the defaults, at the model's image size.</param>
+        /// <param name="storedDtype">Float32 (the default), Float16 or BFloat16, which round the weights.</param>
+        /// <exception cref="ArgumentException">The type is another one.</exception>
+        /// <exception cref="IOException">The folder cannot be written to.</exception>
+        public void SavePretrained(string folder, SiglipImageProcessorConfig? processor = null, ScalarType storedDtype = ScalarType.Float32)
+        {
+            ArgumentNullException.ThrowIfNull(model);
+            PretrainedFolder.Save(model, model.Config, model.Config.ToJsonObject(), folder, processor, storedDtype);
+        }
+    }
+}

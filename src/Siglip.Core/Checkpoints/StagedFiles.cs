@@ -1,0 +1,56 @@
+namespace Siglip.Core;
+
+/// <summary>Files that appear under their names only when all of them are complete: nothing half-written stays.</summary>
+internal sealed class StagedFiles : IDisposable
+{
+    private readonly List<(string Temporary, string Path)> _staged = [];
+
+    /// <summary>Writes a file under a temporary name in the folder where it is to be.</summary>
+    /// <exception cref="IOException">The folder does not exist or cannot be written to, or the disk is full.</exception>
+    public void Add(string path, Action<Stream> write)
+    {
+        path = Path.GetFullPath(path);
+        string temporary = Path.Combine(Path.GetDirectoryName(path)!, $".{Path.GetFileName(path)}.{Guid.NewGuid():N}.tmp");
+        Saving(path, () =>
+        {
+            using var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16);
+            _staged.Add((temporary, path));
+            write(stream);
+            stream.Flush(flushToDisk: true); // a rename must not reach the disk before the contents do
+        });
+    }
+
+    /// <summary>Writes a text file, ending in a line feed.</summary>
+    public void AddText(string path, string text) =>
+        Add(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text.TrimEnd('\n') + "\n")));
+
+    /// <summary>Gives the files their names; existing files are replaced.</summary>
+    public void Commit()
+    {
+        while (_staged is [var (temporary, path), ..])
+        {
+            Saving(path, () => File.Move(temporary, path, overwrite: true));
+            _staged.RemoveAt(0);
+        }
+    }
+
+    /// <summary>Removes what was not committed.</summary>
+    public void Dispose()
+    {
+        foreach ((string temporary, _) in _staged)
+            File.Delete(temporary);
+        _staged.Clear();
+    }
+
+    public static void Saving(string path, Action save)
+    {
+        try
+        {
+            save();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"'{Path.GetFullPath(path)}' cannot be written: {e.Message} Choose a folder that may be written to and has enough space.", e);
+        }
+    }
+}
