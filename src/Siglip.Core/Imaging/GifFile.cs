@@ -58,7 +58,7 @@ internal readonly struct GifFile
         return null;
     }
 
-    /// <summary>The file with its first frame declared opaque, so that a codec cannot lose the colour that stands for transparency.</summary>
+    /// <summary>The file with its first frame declared opaque: a codec would lose the colour that stands for transparency.</summary>
     public ReadOnlyMemory<byte> WithoutTransparency(ReadOnlyMemory<byte> bytes)
     {
         if (TransparentIndex(bytes.Span) is null)
@@ -68,7 +68,7 @@ internal readonly struct GifFile
         return opaque;
     }
 
-    /// <summary>The colour of what the first frame leaves uncovered: the transparent one, or else the palette's first, as in Pillow.</summary>
+    /// <summary>The colour of what the first frame leaves uncovered: the transparent one or else the first one, as in Pillow.</summary>
     public (byte Red, byte Green, byte Blue) Background(ReadOnlySpan<byte> data)
     {
         int entry = _palette + (3 * (TransparentIndex(data) ?? 0));

@@ -117,7 +117,9 @@ internal static class ImageDecoder
 
     // The file has its end mark, so incomplete input means that something before it is missing.
     private static InvalidDataException Undecodable(SKCodecResult result, EncodedImage file, string source) =>
-        Damaged(file, source, result == SKCodecResult.IncompleteInput ? "pixels are missing in it" : $"its pixels cannot be decoded ({result})");
+        Damaged(
+            file, source,
+            result == SKCodecResult.IncompleteInput ? "pixels are missing in it" : $"its pixels cannot be decoded ({result})");
 
     private static InvalidDataException Damaged(EncodedImage file, string source, string fault) =>
         new($"{source} is a damaged {file.Format} file: {fault}. Copy or download it again.");

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.Versioning;
 using System.Text;
 
 namespace Siglip.Core.Tests;
@@ -44,7 +45,8 @@ public sealed class BadImageTests
 
         InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => RgbImage.Decode(bytes, "'a.xyz'"));
 
-        Assert.AreEqual($"'a.xyz' is a truncated {format} file: its 2,000 bytes end before the image does. Copy or download it again.", error.Message);
+        Assert.AreEqual(
+            $"'a.xyz' is a truncated {format} file: its 2,000 bytes end before the image does. Copy or download it again.", error.Message);
     }
 
     [TestMethod]
@@ -90,13 +92,29 @@ public sealed class BadImageTests
     }
 
     [TestMethod]
+    [OSCondition(ConditionMode.Exclude, OperatingSystems.Windows)]
+    [UnsupportedOSPlatform("windows")]
+    public void File_that_may_not_be_read_is_refused()
+    {
+        if (Environment.IsPrivilegedProcess)
+            Assert.Inconclusive("A privileged process may read everything.");
+        string path = Write([1, 2, 3]);
+        File.SetUnixFileMode(path, UnixFileMode.None);
+
+        UnauthorizedAccessException error = Assert.ThrowsExactly<UnauthorizedAccessException>(() => RgbImage.Load(path));
+
+        Assert.AreEqual($"The image '{path}' may not be read. Check its permissions.", error.Message);
+    }
+
+    [TestMethod]
     public void Empty_file_is_refused()
     {
         string path = Write([]);
 
         InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => RgbImage.Load(path));
 
-        Assert.AreEqual($"'{path}' is empty (0 bytes), expected a JPEG, PNG, WebP, GIF or BMP file. Copy or download it again.", error.Message);
+        Assert.AreEqual(
+            $"'{path}' is empty (0 bytes), expected a JPEG, PNG, WebP, GIF or BMP file. Copy or download it again.", error.Message);
     }
 
     [TestMethod]
@@ -110,7 +128,8 @@ public sealed class BadImageTests
         InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => RgbImage.Load(path));
 
         Assert.AreEqual(
-            $"'{path}' is no image that can be read: {beginning}, expected a JPEG, PNG, WebP, GIF or BMP file. Convert or remove it.", error.Message);
+            $"'{path}' is no image that can be read: {beginning}, expected a JPEG, PNG, WebP, GIF or BMP file. Convert or remove it.",
+            error.Message);
     }
 
     [TestMethod]
@@ -151,7 +170,8 @@ public sealed class BadImageTests
         InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => RgbImage.Decode(png, "'a.png'"));
 
         Assert.AreEqual(
-            $"'a.png' has {width:N0} x {height:N0} pixels, expected at most 65,535 a side and 178,956,970 in all. Make the image smaller first.",
+            $"'a.png' has {width:N0} x {height:N0} pixels, expected at most 65,535 a side and 178,956,970 in all. "
+            + "Make the image smaller first.",
             error.Message);
         Assert.IsLessThan(100_000, GC.GetAllocatedBytesForCurrentThread() - before);
     }

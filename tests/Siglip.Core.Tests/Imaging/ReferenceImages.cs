@@ -20,8 +20,10 @@ internal static class ReferenceImages
 
     public static int Number(string name, string property) => Index.GetProperty(name).GetProperty(property).GetInt32();
 
-    public static Dictionary<string, ReferenceTensor> Expected(string name) =>
-        ReferenceData.Tensors("preprocess", "expected", name.Replace('.', '_') + ".safetensors");
+    /// <summary>The expected tensors of an image whose names begin so.</summary>
+    public static List<KeyValuePair<string, ReferenceTensor>> Expected(string name, string prefix) =>
+        [.. ReferenceData.Tensors("preprocess", "expected", name.Replace('.', '_') + ".safetensors")
+            .Where(tensor => tensor.Key.StartsWith(prefix, StringComparison.Ordinal))];
 
     /// <summary>Filter and size in the name of a tensor, such as resized_bicubic_56.</summary>
     public static (ImageResampling Resampling, int Size) Settings(string tensor)

@@ -23,7 +23,8 @@ public sealed class RgbImageTests
     public void Colour_profiles_are_ignored()
     {
         using SKColorSpace wide = SKColorSpace.CreateRgb(SKColorSpaceTransferFn.TwoDotTwo, SKColorSpaceXyz.AdobeRgb);
-        byte[] png = EncodePng([10, 200, 30, 255, 250, 20, 128, 255], new SKImageInfo(2, 1, SKColorType.Rgba8888, SKAlphaType.Unpremul, wide));
+        byte[] png = EncodePng(
+            [10, 200, 30, 255, 250, 20, 128, 255], new SKImageInfo(2, 1, SKColorType.Rgba8888, SKAlphaType.Unpremul, wide));
         using (SKData data = SKData.CreateCopy(png))
         using (SKCodec codec = SKCodec.Create(data))
             Assert.IsFalse(codec.Info.ColorSpace.IsSrgb, "the file should carry a profile");
@@ -35,7 +36,8 @@ public sealed class RgbImageTests
     public void Colours_under_transparent_pixels_survive()
     {
         byte[] encoded = EncodePng(
-            [200, 100, 50, 0, 1, 2, 3, 1, 255, 128, 7, 128, 9, 8, 7, 255], new SKImageInfo(2, 2, SKColorType.Rgba8888, SKAlphaType.Unpremul));
+            [200, 100, 50, 0, 1, 2, 3, 1, 255, 128, 7, 128, 9, 8, 7, 255],
+            new SKImageInfo(2, 2, SKColorType.Rgba8888, SKAlphaType.Unpremul));
 
         CollectionAssert.AreEqual(
             new byte[] { 200, 100, 50, 1, 2, 3, 255, 128, 7, 9, 8, 7 }, RgbImage.Decode(encoded).Data.ToArray());
@@ -63,7 +65,8 @@ public sealed class RgbImageTests
         byte[] gif = ReferenceImages.Bytes("animated.gif");
         RgbImage frame = RgbImage.Decode(gif);
         int flags = gif.AsSpan().IndexOf((ReadOnlySpan<byte>)[0x21, 0xF9, 0x04]) + 3;
-        (gif[flags], gif[flags + 3]) = transparent is { } index ? ((byte)(gif[flags] | 1), (byte)index) : ((byte)(gif[flags] & 0xFE), (byte)0);
+        gif[flags] = (byte)(transparent is null ? gif[flags] & 0xFE : gif[flags] | 1);
+        gif[flags + 3] = (byte)(transparent ?? 0);
         BinaryPrimitives.WriteUInt16LittleEndian(gif.AsSpan(6), (ushort)(frame.Width + 3));
         byte[] expected = gif[(13 + (3 * colour))..(16 + (3 * colour))];
 
