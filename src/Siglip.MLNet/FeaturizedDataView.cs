@@ -1,0 +1,59 @@
+using Microsoft.ML;
+using Siglip.Core;
+using Siglip.MLNet.Internals;
+
+namespace Siglip.MLNet;
+
+/// <summary>An input with embeddings added. Nothing is computed before a cursor moves.</summary>
+internal sealed class FeaturizedDataView : IDataView
+{
+    private readonly SiglipImageFeaturizingTransformer _transformer;
+    private readonly IDataView _input;
+    private readonly FeaturizedSchema _schema;
+    private int _computingCursors;
+
+    public FeaturizedDataView(SiglipImageFeaturizingTransformer transformer, IDataView input)
+    {
+        _transformer = transformer;
+        _input = input;
+        _schema = transformer.Bind(input.Schema);
+    }
+
+    /// <summary>False: rows in another order would be other batches, and images decoded far ahead of their use.</summary>
+    public bool CanShuffle => false;
+
+    public DataViewSchema Schema => _schema.Output;
+
+    public long? GetRowCount() => _input.GetRowCount();
+
+    public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
+    {
+        bool[] active = _schema.ActiveColumns(columnsNeeded);
+        DataViewRowCursor input = _input.GetRowCursor(_schema.Dependencies(active));
+        try
+        {
+            return _schema.ActiveEmbeddings(active) == SiglipEmbeddingOutputs.None
+                ? new PassThroughCursor(input, _schema, active)
+                : new FeaturizedRowCursor(_transformer, input, _schema, active, NoteComputation);
+        }
+        catch
+        {
+            input.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>One cursor: several would run several forward passes side by side, where one of a whole batch is as fast.</summary>
+    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) =>
+        [GetRowCursor(columnsNeeded, rand)];
+
+    private void NoteComputation()
+    {
+        if (Interlocked.Increment(ref _computingCursors) == 2)
+        {
+            Environments.Warn(_transformer.Environment, nameof(SiglipImageFeaturizingTransformer),
+                "The same images are embedded a second time. A trainer that reads its data in several passes embeds all images in each of them: "
+                + "call AppendCacheCheckpoint(mlContext) after SiglipFeaturizeImage, or Data.Cache on the transformed data.");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Siglip.Core;
+
+namespace Siglip.MLNet;
+
+/// <summary>Reads a batch of rows ahead, embeds their images in one forward pass, and hands the rows out one by one.</summary>
+internal sealed class FeaturizedRowCursor : DataViewRowCursor
+{
+    private readonly DataViewRowCursor _input;
+    private readonly FeaturizedSchema _schema;
+    private readonly bool[] _active;
+    private readonly Action _computes;
+    private readonly int _capacity;
+    private readonly RowBuffer?[] _buffers; // one for each column of the input; null unless active
+    private readonly ImageBatch _images;
+    private readonly ValueGetter<DataViewRowId> _idGetter;
+    private readonly DataViewRowId[] _ids;
+    private int _count;
+    private int _slot = -1;
+    private long _position = -1;
+    private long _rowsRead;
+    private bool _started;
+    private bool _ended;
+
+    /// <param name="transformer">Whose model computes.</param>
+    /// <param name="input">Owned by the new cursor once it is constructed.</param>
+    /// <param name="schema">The columns.</param>
+    /// <param name="active">A flag for each column; at least one embedding.</param>
+    /// <param name="computes">Called before the first forward pass.</param>
+    public FeaturizedRowCursor(
+        SiglipImageFeaturizingTransformer transformer, DataViewRowCursor input, FeaturizedSchema schema, bool[] active, Action computes)
+    {
+        (_input, _schema, _active, _computes) = (input, schema, active, computes);
+        _capacity = transformer.Settings.BatchSize;
+        _idGetter = input.GetIdGetter();
+        _ids = new DataViewRowId[_capacity];
+        _buffers = [.. schema.Input.Select(column => active[column.Index] ? RowBuffer.Create(input, column, _capacity) : null)];
+
+        // A source that is handed on as well is got from the input only once.
+        Delegate source = _buffers[schema.Source.Index]?.LastRead ?? GetterOf(input, schema);
+        _images = new ImageBatch(transformer, schema, source, schema.ActiveEmbeddings(active), _capacity);
+    }
+
+    public override long Position => _position;
+
+    public override long Batch => 0;
+
+    public override DataViewSchema Schema => _schema.Output;
+
+    public override bool MoveNext()
+    {
+        if (_ended)
+            return false;
+        if (_slot + 1 >= _count && !ReadBatch())
+        {
+            Dispose();
+            return false;
+        }
+
+        _slot++;
+        _position++;
+        return true;
+    }
+
+    public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId id) => id = _ids[CurrentSlot()];
+
+    public override bool IsColumnActive(DataViewSchema.Column column)
+    {
+        _schema.CheckColumn(column);
+        return _active[column.Index];
+    }
+
+    public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
+    {
+        Delegate? getter = null;
+        if (IsColumnActive(column))
+        {
+            getter = _schema.IsEmbedding(column.Index)
+                ? EmbeddingGetter(_schema.EmbeddingAt(column.Index))
+                : _buffers[column.Index]!.CreateGetter(CurrentSlot);
+        }
+
+        return FeaturizedSchema.Cast<TValue>(getter, column);
+    }
+
+    internal static Delegate GetterOf(DataViewRow row, FeaturizedSchema schema) => schema.SourceKind switch
+    {
+        ImageColumnKind.Path => row.GetGetter<ReadOnlyMemory<char>>(schema.Source),
+        ImageColumnKind.Bytes => row.GetGetter<VBuffer<byte>>(schema.Source),
+        _ => row.GetGetter<MLImage>(schema.Source),
+    };
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing && !_ended)
+        {
+            End();
+            _input.Dispose();
+            foreach (RowBuffer? buffer in _buffers)
+                buffer?.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+
+    private void End()
+    {
+        _ended = true;
+        (_count, _slot, _position) = (0, -1, -1);
+    }
+
+    private bool ReadBatch()
+    {
+        (_count, _slot) = (0, -1); // no row is current if something fails below
+        int count = 0;
+        while (count < _capacity && _input.MoveNext())
+        {
+            _idGetter(ref _ids[count]);
+            foreach (RowBuffer? buffer in _buffers)
+                buffer?.Read(count);
+            _images.Read(count, _rowsRead++);
+            count++;
+        }
+
+        if (count == 0)
+            return false;
+        if (!_started)
+            _computes();
+        _started = true;
+        _images.Compute(count);
+        _count = count;
+        return true;
+    }
+
+    private ValueGetter<VBuffer<float>> EmbeddingGetter(SiglipEmbeddingOutputs output) =>
+        (ref VBuffer<float> value) => _images.CopyEmbedding(CurrentSlot(), output, ref value);
+
+    private int CurrentSlot() => _slot >= 0
+        ? _slot
+        : throw new InvalidOperationException("The cursor stands on no row: call MoveNext before reading values, and stop when it returns false.");
+}

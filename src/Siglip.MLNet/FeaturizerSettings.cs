@@ -1,0 +1,80 @@
+namespace Siglip.MLNet;
+
+/// <summary>The options, checked and resolved; this is what a saved model holds.</summary>
+internal sealed record FeaturizerSettings
+{
+    public required string InputColumnName { get; init; }
+
+    public required IReadOnlyList<KeyValuePair<string, SiglipOutputKind>> Columns { get; init; }
+
+    public required string Model { get; init; }
+
+    public string? ImageFolder { get; init; }
+
+    public int BatchSize { get; init; } = 16;
+
+    public int? GpuDeviceId { get; init; }
+
+    public bool FallbackToCpu { get; init; }
+
+    public BadImageHandling BadImages { get; init; }
+
+    public bool EmbedWeights { get; init; } = true;
+
+    public bool Normalize { get; init; }
+
+    public bool ApplyExifOrientation { get; init; }
+
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    public static FeaturizerSettings From(SiglipImageFeaturizingOptions options, (int? GpuDeviceId, bool FallbackToCpu) context)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        KeyValuePair<string, SiglipOutputKind>[] columns = [.. options.Columns ?? throw new ArgumentException("Columns is null.", nameof(options))];
+        if (options.InputColumnName is null && columns.Length > 1)
+            throw new ArgumentException($"InputColumnName is missing. With {columns.Length} output columns it cannot be that of the output.", nameof(options));
+
+        var settings = new FeaturizerSettings
+        {
+            InputColumnName = options.InputColumnName ?? (columns.Length == 1 ? columns[0].Key : ""),
+            Columns = columns,
+            Model = options.Model,
+            ImageFolder = string.IsNullOrEmpty(options.ImageFolder) ? null : options.ImageFolder,
+            BatchSize = options.BatchSize,
+            GpuDeviceId = options.GpuDeviceId ?? context.GpuDeviceId,
+            FallbackToCpu = options.GpuDeviceId is null ? context.FallbackToCpu : options.FallbackToCpu,
+            BadImages = options.BadImages,
+            EmbedWeights = options.EmbedWeights,
+            Normalize = options.Normalize,
+            ApplyExifOrientation = options.ApplyExifOrientation,
+        };
+        settings.Validate();
+        return settings;
+    }
+
+    /// <exception cref="ArgumentException">A value is out of its range.</exception>
+    public void Validate()
+    {
+        if (Columns.Count == 0)
+            throw new ArgumentException("There is no output column. Add one to Columns.", nameof(Columns));
+        if (string.IsNullOrEmpty(InputColumnName))
+            throw new ArgumentException("The name of the input column is empty.", nameof(InputColumnName));
+        foreach ((string name, SiglipOutputKind kind) in Columns)
+        {
+            if (string.IsNullOrEmpty(name))
+                throw new ArgumentException("The name of an output column is empty.", nameof(Columns));
+            if (!Enum.IsDefined(kind))
+                throw new ArgumentOutOfRangeException(nameof(Columns), kind, $"Output column '{name}' has an unknown kind.");
+        }
+
+        if (Columns.Select(column => column.Key).Distinct(StringComparer.Ordinal).Count() != Columns.Count)
+            throw new ArgumentException("Two output columns have the same name.", nameof(Columns));
+        if (string.IsNullOrEmpty(Model))
+            throw new ArgumentException("The model is empty. Name the folder of a checkpoint, or 'nano'.", nameof(Model));
+        if (BatchSize < 1)
+            throw new ArgumentOutOfRangeException(nameof(BatchSize), BatchSize, "A batch has at least 1 image.");
+        if (GpuDeviceId < 0)
+            throw new ArgumentOutOfRangeException(nameof(GpuDeviceId), GpuDeviceId, "GPU devices are numbered from 0; null means the CPU.");
+        if (!Enum.IsDefined(BadImages))
+            throw new ArgumentOutOfRangeException(nameof(BadImages), BadImages, "There is no such handling of bad images.");
+    }
+}

@@ -1,0 +1,78 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Siglip.Core;
+
+namespace Siglip.MLNet;
+
+/// <summary>The images of the rows of a batch, one slot a row.</summary>
+internal abstract class ImageSource
+{
+    /// <summary>Whether a slot's image may be decoded after other rows were read, and on another thread.</summary>
+    public virtual bool CanDecodeLater => true;
+
+    /// <summary>Takes the current row's value into a slot.</summary>
+    public abstract void Read(int slot);
+
+    /// <exception cref="InvalidDataException">The slot holds no image, or a damaged one.</exception>
+    /// <exception cref="IOException">The file is missing or cannot be read.</exception>
+    public abstract RgbImage Decode(int slot);
+
+    /// <summary>A source for the input column.</summary>
+    /// <param name="getter">Gives the current row's value, of the column's raw type.</param>
+    /// <param name="kind">The kind of the column.</param>
+    /// <param name="settings">Where relative paths start, and whether EXIF orientation counts.</param>
+    /// <param name="capacity">Number of slots.</param>
+    public static ImageSource Create(Delegate getter, ImageColumnKind kind, FeaturizerSettings settings, int capacity) => kind switch
+    {
+        ImageColumnKind.Path => new PathSource((ValueGetter<ReadOnlyMemory<char>>)getter, settings, capacity),
+        ImageColumnKind.Bytes => new BytesSource((ValueGetter<VBuffer<byte>>)getter, settings, capacity),
+        _ => new MLImageSource((ValueGetter<MLImage>)getter),
+    };
+
+    private sealed class PathSource(ValueGetter<ReadOnlyMemory<char>> getter, FeaturizerSettings settings, int capacity) : ImageSource
+    {
+        private readonly string[] _paths = new string[capacity];
+        private ReadOnlyMemory<char> _path;
+
+        public override void Read(int slot)
+        {
+            getter(ref _path);
+            _paths[slot] = _path.ToString();
+        }
+
+        public override RgbImage Decode(int slot)
+        {
+            if (string.IsNullOrWhiteSpace(_paths[slot]))
+                throw new InvalidDataException("The path is empty.");
+            string path = settings.ImageFolder is null ? _paths[slot] : Path.Combine(settings.ImageFolder, _paths[slot]);
+            return RgbImage.Load(path, settings.ApplyExifOrientation);
+        }
+    }
+
+    private sealed class BytesSource(ValueGetter<VBuffer<byte>> getter, FeaturizerSettings settings, int capacity) : ImageSource
+    {
+        private readonly VBuffer<byte>[] _encoded = new VBuffer<byte>[capacity]; // each keeps its memory for the next batch
+
+        public override void Read(int slot) => getter(ref _encoded[slot]);
+
+        public override RgbImage Decode(int slot)
+        {
+            if (_encoded[slot].Length == 0)
+                throw new InvalidDataException("There are no bytes.");
+            return RgbImage.Decode(_encoded[slot].DenseValues().ToArray(), "the bytes", settings.ApplyExifOrientation);
+        }
+    }
+
+    /// <summary>The getter's image is valid until the next call only, so it is decoded at once; and it is the getter's to dispose.</summary>
+    private sealed class MLImageSource(ValueGetter<MLImage> getter) : ImageSource
+    {
+        private MLImage? _image;
+
+        public override bool CanDecodeLater => false;
+
+        public override void Read(int slot) => getter(ref _image!);
+
+        public override RgbImage Decode(int slot) =>
+            MLImagePixels.ToRgb(_image ?? throw new InvalidDataException("The image is missing (null)."));
+    }
+}

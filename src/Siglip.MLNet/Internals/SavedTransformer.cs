@@ -1,0 +1,169 @@
+using System.Runtime.CompilerServices;
+using Microsoft.ML;
+using Microsoft.ML.Runtime;
+using Siglip.Core;
+using Siglip.MLNet;
+using Siglip.MLNet.Internals;
+using static TorchSharp.torch;
+
+[assembly: IgnoresAccessChecksTo("Microsoft.ML.Core")]
+[assembly: IgnoresAccessChecksTo("Microsoft.ML.Data")]
+[assembly: LoadableClass(typeof(SiglipImageFeaturizingTransformer), typeof(SavedTransformer), null, typeof(SignatureLoadModel),
+    "SigLIP image featurizing", SavedTransformer.LoaderSignature)]
+
+namespace Siglip.MLNet.Internals;
+
+/// <summary>How a transformer stands in a saved model. ML.NET finds <see cref="Create"/> through the attribute above.</summary>
+internal static class SavedTransformer
+{
+    public const string LoaderSignature = "SiglipImageFeaturizing"; // at most 24 characters
+
+    private const string WeightsEntry = "Weights";
+    private const int MaxColumns = 1000;
+
+    public static void Save(ModelSaveContext ctx, SiglipImageFeaturizingTransformer transformer)
+    {
+        ArgumentNullException.ThrowIfNull(ctx);
+        FeaturizerSettings settings = transformer.Settings;
+        ctx.CheckAtModel();
+        ctx.SetVersionInfo(Version());
+
+        // *** Binary format ***
+        // string: input column
+        // int: number of output columns; for each one string: name, int: kind
+        // string: model reference
+        // string or null: image folder
+        // int: batch size
+        // int: GPU device, -1 for none
+        // bytes: fall back to CPU, handling of bad images, normalize, apply EXIF orientation, embed weights
+        // string: config.json
+        // string: preprocessor_config.json
+        // if weights are embedded, entry "Weights": model.safetensors; else string: SHA-256 of the weights
+        ctx.SaveNonEmptyString(settings.InputColumnName);
+        ctx.Writer.Write(settings.Columns.Count);
+        foreach ((string name, SiglipOutputKind kind) in settings.Columns)
+        {
+            ctx.SaveNonEmptyString(name);
+            ctx.Writer.Write((int)kind);
+        }
+
+        ctx.SaveNonEmptyString(settings.Model);
+        ctx.SaveStringOrNull(settings.ImageFolder);
+        ctx.Writer.Write(settings.BatchSize);
+        ctx.Writer.Write(settings.GpuDeviceId ?? -1);
+        ctx.Writer.Write(settings.FallbackToCpu);
+        ctx.Writer.Write((byte)settings.BadImages);
+        ctx.Writer.Write(settings.Normalize);
+        ctx.Writer.Write(settings.ApplyExifOrientation);
+        ctx.Writer.Write(settings.EmbedWeights);
+        ctx.SaveNonEmptyString(transformer.Embedder.Config.ToJson());
+        ctx.SaveNonEmptyString(transformer.Embedder.ProcessorConfig.ToJson());
+        if (settings.EmbedWeights)
+            ctx.SaveBinaryStream(WeightsEntry, writer => SaveWeights(transformer, writer.BaseStream));
+        else
+            ctx.SaveNonEmptyString(transformer.WeightsSha256!);
+    }
+
+    /// <summary>Called by ML.NET.</summary>
+    /// <exception cref="FormatException">The saved model is damaged or not ours.</exception>
+    /// <exception cref="InvalidDataException">The weights are damaged, or not those that the model was saved with.</exception>
+    public static SiglipImageFeaturizingTransformer Create(IHostEnvironment environment, ModelLoadContext ctx)
+    {
+        ArgumentNullException.ThrowIfNull(environment);
+        ArgumentNullException.ThrowIfNull(ctx);
+        ctx.CheckAtModel(Version());
+        FeaturizerSettings settings = LoadSettings(ctx);
+        string config = ctx.LoadNonEmptyString();
+        string processorConfig = ctx.LoadNonEmptyString();
+        CheckpointLoading.ResolveDevice(environment, settings); // before the weights are read
+        return settings.EmbedWeights
+            ? LoadWithWeights(environment, ctx, settings, config, processorConfig)
+            : LoadByReference(environment, settings, ctx.LoadNonEmptyString());
+    }
+
+    /// <summary>Raise verWrittenCur for any change of the format, verReadableCur if older readers must refuse it.</summary>
+    /// <remarks>The assembly's simple name: with the full one, a newer version's models would fail in an application with an older version.</remarks>
+    private static VersionInfo Version() => new(
+        modelSignature: "SIGLIPIF", // exactly 8 characters
+        verWrittenCur: 0x00010001,
+        verReadableCur: 0x00010001,
+        verWeCanReadBack: 0x00010001,
+        loaderAssemblyName: typeof(SavedTransformer).Assembly.GetName().Name!,
+        loaderSignature: LoaderSignature);
+
+    private static FeaturizerSettings LoadSettings(ModelLoadContext ctx)
+    {
+        string input = ctx.LoadNonEmptyString();
+        int count = ctx.Reader.ReadInt32();
+        if (count is < 1 or > MaxColumns)
+            throw Damaged($"{count} output columns, from 1 to {MaxColumns} are possible");
+        var columns = new KeyValuePair<string, SiglipOutputKind>[count];
+        for (int i = 0; i < count; i++)
+            columns[i] = new(ctx.LoadNonEmptyString(), (SiglipOutputKind)ctx.Reader.ReadInt32());
+
+        var settings = new FeaturizerSettings
+        {
+            InputColumnName = input,
+            Columns = columns,
+            Model = ctx.LoadNonEmptyString(),
+            ImageFolder = ctx.LoadStringOrNull(),
+            BatchSize = ctx.Reader.ReadInt32(),
+            GpuDeviceId = ctx.Reader.ReadInt32() is var id && id == -1 ? null : id,
+            FallbackToCpu = LoadBoolean(ctx),
+            BadImages = (BadImageHandling)ctx.Reader.ReadByte(),
+            Normalize = LoadBoolean(ctx),
+            ApplyExifOrientation = LoadBoolean(ctx),
+            EmbedWeights = LoadBoolean(ctx),
+        };
+        try
+        {
+            settings.Validate();
+        }
+        catch (ArgumentException exception)
+        {
+            throw Damaged(exception.Message, exception);
+        }
+
+        return settings;
+    }
+
+    private static bool LoadBoolean(ModelLoadContext ctx) => ctx.Reader.ReadByte() switch
+    {
+        0 => false,
+        1 => true,
+        byte other => throw Damaged($"{other} in place of true or false"),
+    };
+
+    private static SiglipImageFeaturizingTransformer LoadWithWeights(
+        IHostEnvironment environment, ModelLoadContext ctx, FeaturizerSettings settings, string config, string processorConfig)
+    {
+        SiglipImageFeaturizingTransformer? transformer = null;
+        bool found = ctx.TryLoadBinaryStream(WeightsEntry, reader =>
+        {
+            using SiglipCheckpoint checkpoint = SiglipCheckpoint.FromStreams(config, processorConfig, reader.BaseStream, "the saved model");
+            transformer = CheckpointLoading.Load(environment, settings, checkpoint, null);
+        });
+        return found ? transformer! : throw Damaged($"there is no entry '{WeightsEntry}'");
+    }
+
+    private static SiglipImageFeaturizingTransformer LoadByReference(IHostEnvironment environment, FeaturizerSettings settings, string savedSha256)
+    {
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(settings.Model);
+        string sha256 = checkpoint.ComputeSha256();
+        if (!string.Equals(sha256, savedSha256, StringComparison.OrdinalIgnoreCase))
+            throw new InvalidDataException($"The weights of '{settings.Model}' have SHA-256 {sha256}, the model was saved with {savedSha256}. "
+                + "Put the checkpoint back that it was saved with, or save the model with EmbedWeights.");
+        return CheckpointLoading.Load(environment, settings, checkpoint, sha256);
+    }
+
+    /// <summary>From the model in memory, which needs neither the checkpoint's files nor the zip that it was loaded from.</summary>
+    private static void SaveWeights(SiglipImageFeaturizingTransformer transformer, Stream stream)
+    {
+        using var noGradients = no_grad();
+        SafetensorsFile.Write(stream, [.. transformer.Embedder.Model.state_dict()
+            .Select(tensor => SafetensorsFile.ToPart(tensor.Key, tensor.Value, transformer.SavedDtype))], metadata: null);
+    }
+
+    private static FormatException Damaged(string fault, Exception? inner = null) =>
+        new($"The saved SigLIP transformer is damaged: {fault}.", inner);
+}

@@ -1,0 +1,52 @@
+using Siglip.MLNet;
+using Siglip.MLNet.Internals;
+
+#pragma warning disable IDE0130 // In ML.NET's namespace, so that it is found where users look.
+namespace Microsoft.ML;
+
+/// <summary>SigLIP in the catalog of transforms.</summary>
+public static class SiglipCatalog
+{
+    /// <summary>Turns a column of images into SigLIP embeddings.</summary>
+    /// <param name="catalog">The catalog of transforms: <c>mlContext.Transforms</c>.</param>
+    /// <param name="outputColumnName">The column to add.</param>
+    /// <param name="inputColumnName">The column with images: <c>MLImage</c>, a vector of bytes (an encoded image), or text (a path). Null means
+    /// <paramref name="outputColumnName"/>.</param>
+    /// <param name="model">The folder of a checkpoint, or <c>nano</c>, the small model that comes with the library.</param>
+    /// <param name="output">Which embedding.</param>
+    /// <param name="gpuDeviceId">The CUDA device, from 0. Null means <c>MLContext.GpuDeviceId</c>, and the CPU if that is null too.</param>
+    /// <param name="fallbackToCpu">Whether the CPU computes if <paramref name="gpuDeviceId"/> is given and there is no such device.</param>
+    /// <exception cref="ArgumentException">An argument is empty or out of its range, or the model has no pooling head for a pooled embedding.</exception>
+    /// <exception cref="FileNotFoundException">The checkpoint is missing.</exception>
+    /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
+    /// <exception cref="InvalidOperationException">There is no such GPU, and the CPU is not allowed instead.</exception>
+    public static SiglipImageFeaturizingEstimator SiglipFeaturizeImage(
+        this TransformsCatalog catalog,
+        string outputColumnName,
+        string? inputColumnName = null,
+        string model = "nano",
+        SiglipOutputKind output = SiglipOutputKind.PatchEmbeddings,
+        int? gpuDeviceId = null,
+        bool fallbackToCpu = false)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(outputColumnName);
+        return catalog.SiglipFeaturizeImage(new SiglipImageFeaturizingOptions
+        {
+            InputColumnName = inputColumnName,
+            Columns = { [outputColumnName] = output },
+            Model = model,
+            GpuDeviceId = gpuDeviceId,
+            FallbackToCpu = fallbackToCpu,
+        });
+    }
+
+    /// <summary>Turns a column of images into one or more columns of SigLIP embeddings.</summary>
+    /// <param name="catalog">The catalog of transforms: <c>mlContext.Transforms</c>.</param>
+    /// <param name="options">What to read, compute and add.</param>
+    /// <exception cref="ArgumentException">An option is out of its range, or the model has no pooling head for a pooled embedding.</exception>
+    /// <exception cref="FileNotFoundException">The checkpoint is missing.</exception>
+    /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
+    /// <exception cref="InvalidOperationException">There is no such GPU, and the CPU is not allowed instead.</exception>
+    public static SiglipImageFeaturizingEstimator SiglipFeaturizeImage(this TransformsCatalog catalog, SiglipImageFeaturizingOptions options) =>
+        new(Environments.EnvironmentOf(catalog), options);
+}

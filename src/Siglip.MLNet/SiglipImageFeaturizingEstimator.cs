@@ -1,0 +1,93 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using Siglip.Core;
+using Siglip.MLNet.Internals;
+
+namespace Siglip.MLNet;
+
+/// <summary><see cref="IEstimator{TTransformer}"/> that turns a column of images into SigLIP embeddings.</summary>
+/// <remarks>
+/// <format type="text/markdown"><![CDATA[
+/// ### Estimator Characteristics
+/// |  |  |
+/// | -- | -- |
+/// | Does this estimator need to look at the data to train its parameters? | No |
+/// | Input column data type | <xref:Microsoft.ML.Data.MLImage>, a vector of <xref:System.Byte> (an encoded image), or [Text](<xref:Microsoft.ML.Data.TextDataViewType>) (the path of an image) |
+/// | Output column data type | Vector of <xref:System.Single>, [patches, hidden] or [hidden] |
+/// | Required NuGet in addition to Microsoft.ML | Siglip.MLNet, and one of TorchSharp-cpu, TorchSharp-cuda-linux, TorchSharp-cuda-windows |
+/// | Exportable to ONNX | No |
+///
+/// Images are resized and normalized as the checkpoint's preprocessor_config.json says, so no ResizeImages or ExtractPixels is needed.
+/// Paths and bytes are decoded on several threads and keep colors under transparent pixels; an MLImage has been decoded by ML.NET.
+///
+/// Embeddings are computed when the data is read, again in each pass over it. **Put AppendCacheCheckpoint behind this estimator if a trainer
+/// reads its data more than once**, as most linear trainers do:
+/// ]]>
+/// </format>
+/// <code>
+/// var pipeline = mlContext.Transforms.SiglipFeaturizeImage("Features", "ImagePath", "path/to/checkpoint", SiglipOutputKind.PooledEmbedding)
+///     .AppendCacheCheckpoint(mlContext)
+///     .Append(mlContext.Transforms.Conversion.MapValueToKey("Label"))
+///     .Append(mlContext.MulticlassClassification.Trainers.SdcaMaximumEntropy());
+/// </code>
+/// <para>A batch of rows is read ahead, with the columns that later steps need; images among them are copied. Rows keep their order, and
+/// shuffling is left to later steps.</para>
+/// </remarks>
+public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeaturizingTransformer>
+{
+    private readonly IHostEnvironment _environment;
+    private readonly FeaturizerSettings _settings;
+
+    /// <param name="environment">The context's environment.</param>
+    /// <param name="options">What to do.</param>
+    /// <exception cref="ArgumentException">An option is out of its range, or the model has no pooling head for a pooled embedding.</exception>
+    /// <exception cref="FileNotFoundException">The checkpoint is missing.</exception>
+    /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
+    internal SiglipImageFeaturizingEstimator(IHostEnvironment environment, SiglipImageFeaturizingOptions options)
+    {
+        _environment = environment;
+        _settings = FeaturizerSettings.From(options, Environments.DeviceOf(environment));
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model);
+        CheckpointLoading.CheckHead(_settings, checkpoint.Config);
+        CheckpointLoading.ResolveDevice(environment, _settings);
+    }
+
+    /// <summary>Loads the model. The data is not read.</summary>
+    /// <param name="input">Data whose columns are checked.</param>
+    /// <returns>A transformer that the caller disposes, or the chain that it becomes part of.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The input column is missing or has a wrong type.</exception>
+    public SiglipImageFeaturizingTransformer Fit(IDataView input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model);
+        _ = new FeaturizedSchema(input.Schema, _settings, checkpoint.Config); // before the weights are loaded
+        return CheckpointLoading.Load(_environment, _settings, checkpoint, _settings.EmbedWeights ? null : checkpoint.ComputeSha256());
+    }
+
+    /// <summary>The columns that the transformer will give for an input.</summary>
+    /// <param name="inputSchema">The input's columns.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The input column is missing or has a wrong type.</exception>
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
+    {
+        ArgumentNullException.ThrowIfNull(inputSchema);
+        if (inputSchema.FirstOrDefault(column => column.Name == _settings.InputColumnName) is not { Name: not null } source)
+            throw Environments.MissingColumn(nameof(inputSchema), _settings.InputColumnName);
+        if (!IsImageColumn(source))
+            throw Environments.SchemaMismatch(nameof(inputSchema), source.Name, FeaturizedSchema.ExpectedTypes, DescribeType(source));
+
+        var columns = new OrderedDictionary<string, SchemaShape.Column>();
+        foreach (SchemaShape.Column column in inputSchema)
+            columns[column.Name] = column;
+        foreach ((string name, _) in _settings.Columns)
+            columns[name] = Environments.FloatVectorColumn(name);
+        return new SchemaShape(columns.Values);
+    }
+
+    private static bool IsImageColumn(SchemaShape.Column column) => column.Kind == SchemaShape.Column.VectorKind.Scalar
+        ? !column.IsKey && FeaturizedSchema.KindOf(column.ItemType) is not null
+        : !column.IsKey && column.ItemType == NumberDataViewType.Byte;
+
+    private static string DescribeType(SchemaShape.Column column) =>
+        column.Kind == SchemaShape.Column.VectorKind.Scalar ? column.ItemType.ToString()! : $"{column.Kind} of {column.ItemType}";
+}

@@ -1,0 +1,50 @@
+namespace Siglip.MLNet;
+
+/// <summary>What a <see cref="SiglipImageFeaturizingEstimator"/> reads, computes and adds.</summary>
+public sealed record SiglipImageFeaturizingOptions
+{
+    /// <summary>The column with the images: <c>MLImage</c>, encoded bytes, or the paths of files.</summary>
+    /// <value>The default, null, means the name of the output column; with several outputs a name is needed.</value>
+    public string? InputColumnName { get; init; }
+
+    /// <summary>The output columns, name to kind. One forward pass serves them all.</summary>
+    /// <value>At least one.</value>
+    public IDictionary<string, SiglipOutputKind> Columns { get; init; } = new OrderedDictionary<string, SiglipOutputKind>();
+
+    /// <summary>The checkpoint: a folder with config.json, preprocessor_config.json and model.safetensors, or <c>nano</c>.</summary>
+    /// <value>The default is <c>nano</c>, the small model that comes with the library.</value>
+    public string Model { get; init; } = "nano";
+
+    /// <summary>The folder that relative paths in a text column start from.</summary>
+    /// <value>The default, null, means the current directory.</value>
+    public string? ImageFolder { get; init; }
+
+    /// <summary>The number of images in one forward pass, and so of the rows that are read ahead.</summary>
+    /// <value>At least 1; the default is 16.</value>
+    public int BatchSize { get; init; } = 16;
+
+    /// <summary>The CUDA device that computes, from 0.</summary>
+    /// <value>The default, null, means <c>MLContext.GpuDeviceId</c> and <c>MLContext.FallbackToCpu</c>; the CPU if that is null too.</value>
+    public int? GpuDeviceId { get; init; }
+
+    /// <summary>Whether the CPU computes where the CUDA device is missing; otherwise that is an error.</summary>
+    /// <value>The default is false.</value>
+    public bool FallbackToCpu { get; init; }
+
+    /// <summary>What happens to a row whose image cannot be read.</summary>
+    /// <value>The default is <see cref="BadImageHandling.Throw"/>.</value>
+    public BadImageHandling BadImages { get; init; }
+
+    /// <summary>Whether a saved model holds the weights. Otherwise it holds the name of the checkpoint and the SHA-256 of its weights,
+    /// and loading fails unless both are found.</summary>
+    /// <value>The default is true.</value>
+    public bool EmbedWeights { get; init; } = true;
+
+    /// <summary>Whether each embedding (each patch's, for patch embeddings) is scaled to length 1.</summary>
+    /// <value>The default is false.</value>
+    public bool Normalize { get; init; }
+
+    /// <summary>Whether encoded images are turned as their EXIF data say. An <c>MLImage</c> no longer has such data.</summary>
+    /// <value>The default is false, as in transformers' image processor.</value>
+    public bool ApplyExifOrientation { get; init; }
+}

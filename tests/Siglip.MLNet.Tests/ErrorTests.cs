@@ -1,0 +1,210 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using static Siglip.MLNet.Tests.TestModel;
+
+namespace Siglip.MLNet.Tests;
+
+[TestClass]
+public sealed class ErrorTests
+{
+    private readonly MLContext _mlContext = new(seed: 1);
+
+    [TestMethod]
+    public void A_missing_column_is_named_in_all_three_places()
+    {
+        IDataView data = Data(_mlContext);
+        var estimator = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Picture", Checkpoint);
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", Checkpoint).Fit(data);
+        IDataView without = _mlContext.Transforms.DropColumns("Path").Fit(data).Transform(data);
+
+        foreach (Action action in (Action[])[() => estimator.GetOutputSchema(EstimatorWorkout.ShapeOf(data.Schema)), () => estimator.Fit(data)])
+            StringAssert.Contains(Assert.ThrowsExactly<ArgumentOutOfRangeException>(action).Message, "'Picture'");
+        foreach (Action action in (Action[])[() => model.Transform(without), () => model.GetOutputSchema(without.Schema)])
+            StringAssert.Contains(Assert.ThrowsExactly<ArgumentOutOfRangeException>(action).Message, "'Path'");
+    }
+
+    [TestMethod]
+    [DataRow("Number", "Single")]
+    [DataRow("Vector", "Vector")]
+    public void A_wrong_type_is_named_with_the_types_that_are_right(string column, string found)
+    {
+        IDataView data = Data(_mlContext);
+        var estimator = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", column, Checkpoint);
+
+        foreach (Action action in (Action[])[() => estimator.GetOutputSchema(EstimatorWorkout.ShapeOf(data.Schema)), () => estimator.Fit(data)])
+        {
+            var exception = Assert.ThrowsExactly<ArgumentOutOfRangeException>(action);
+            StringAssert.Contains(exception.Message, $"'{column}': expected {FeaturizedSchema.ExpectedTypes}, got");
+            StringAssert.Contains(exception.Message, found);
+        }
+    }
+
+    [TestMethod]
+    public void A_missing_checkpoint_is_an_error_of_the_estimator()
+    {
+        string folder = NewPath("no-such-checkpoint");
+        var exception = Assert.ThrowsExactly<FileNotFoundException>(() => _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", folder));
+        StringAssert.Contains(exception.Message, folder);
+    }
+
+    [TestMethod]
+    public void A_model_without_head_gives_no_pooled_embedding()
+    {
+        var exception = Assert.ThrowsExactly<ArgumentException>(() => _mlContext.Transforms.SiglipFeaturizeImage(
+            "Embedding", "Path", CheckpointWithoutHead, SiglipOutputKind.PooledEmbedding));
+        StringAssert.Contains(exception.Message, "'Embedding'");
+        StringAssert.Contains(exception.Message, "MeanPatchEmbedding");
+
+        IDataView data = Data(_mlContext);
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", CheckpointWithoutHead, SiglipOutputKind.MeanPatchEmbedding).Fit(data);
+        Assert.HasCount(Images.Count, Vectors(model.Transform(data), "Embedding"));
+    }
+
+    [TestMethod]
+    public void A_missing_GPU_is_an_error_of_the_estimator_unless_the_CPU_may_compute()
+    {
+        var options = Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding)) with { GpuDeviceId = 99 };
+        var exception = Assert.ThrowsExactly<InvalidOperationException>(() => _mlContext.Transforms.SiglipFeaturizeImage(options));
+        StringAssert.Contains(exception.Message, "GPU device 99");
+        StringAssert.Contains(exception.Message, "fallbackToCpu: true");
+
+        IDataView data = Data(_mlContext);
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage(options with { FallbackToCpu = true }).Fit(data);
+        AreClose(Expected(SiglipOutputKind.PooledEmbedding), Vectors(model.Transform(data), "Embedding"));
+    }
+
+    [TestMethod]
+    public void The_contexts_GPU_is_used_if_none_is_named()
+    {
+        var mlContext = new MLContext { GpuDeviceId = 98, FallbackToCpu = false };
+        var exception = Assert.ThrowsExactly<InvalidOperationException>(() => mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", Checkpoint));
+        StringAssert.Contains(exception.Message, "GPU device 98");
+    }
+
+    [TestMethod]
+    public void Options_out_of_range_are_refused()
+    {
+        SiglipImageFeaturizingOptions good = Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding));
+        Refuse<ArgumentOutOfRangeException>(good with { BatchSize = 0 }, "at least 1");
+        Refuse<ArgumentOutOfRangeException>(good with { GpuDeviceId = -1 }, "from 0");
+        Refuse<ArgumentOutOfRangeException>(good with { BadImages = (BadImageHandling)9 }, "bad images");
+        Refuse<ArgumentOutOfRangeException>(Options("Path", ("Embedding", (SiglipOutputKind)9)), "'Embedding'");
+        Refuse<ArgumentException>(Options("Path"), "no output column");
+        Refuse<ArgumentException>(Options("Path", ("", SiglipOutputKind.PooledEmbedding)), "is empty");
+        Refuse<ArgumentException>(good with { Model = "" }, "is empty");
+        Refuse<ArgumentException>(
+            Options("Path", ("A", SiglipOutputKind.PooledEmbedding), ("B", SiglipOutputKind.PooledEmbedding)) with { InputColumnName = null },
+            "InputColumnName is missing");
+        Assert.ThrowsExactly<ArgumentException>(() => _mlContext.Transforms.SiglipFeaturizeImage("", "Path", Checkpoint));
+
+        void Refuse<T>(SiglipImageFeaturizingOptions options, string message) where T : Exception =>
+            StringAssert.Contains(Assert.ThrowsExactly<T>(() => _mlContext.Transforms.SiglipFeaturizeImage(options)).Message, message);
+    }
+
+    [TestMethod]
+    public void A_missing_file_is_an_error_of_its_row()
+    {
+        string missing = NewPath("missing.png");
+        Exception exception = ErrorOfRow("Path", [Images[0], Images[1], missing, Images[2]], row: 2, batchSize: 3);
+        Assert.IsInstanceOfType<FileNotFoundException>(exception);
+        StringAssert.Contains(exception.Message, "Row 2, column 'Path'");
+        StringAssert.Contains(exception.Message, missing);
+        StringAssert.Contains(exception.Message, "BadImageHandling.Missing");
+    }
+
+    [TestMethod]
+    [DataRow("Path")]
+    [DataRow("Bytes")]
+    public void A_damaged_file_is_an_error_of_its_row(string input)
+    {
+        string damaged = Path.Combine(ImageFolder, $"damaged-{input}.png");
+        File.WriteAllBytes(damaged, File.ReadAllBytes(Images[3])[..200]);
+        Exception exception = ErrorOfRow(input, [Images[0], Images[1], Images[2], Images[3], damaged], row: 4, batchSize: 16);
+        Assert.IsInstanceOfType<InvalidDataException>(exception);
+        StringAssert.Contains(exception.Message, $"Row 4, column '{input}'");
+        if (input == "Path")
+            StringAssert.Contains(exception.Message, damaged);
+    }
+
+    [TestMethod]
+    [DataRow("Path")]
+    [DataRow("Bytes")]
+    public void An_empty_value_is_an_error_of_its_row(string input)
+    {
+        Exception exception = ErrorOfRow(input, [Images[0], ""], row: 1, batchSize: 16);
+        Assert.IsInstanceOfType<InvalidDataException>(exception);
+        StringAssert.Contains(exception.Message, $"Row 1, column '{input}'");
+    }
+
+    [TestMethod]
+    [DataRow(1)]
+    [DataRow(3)]
+    [DataRow(16)]
+    public void Bad_images_can_be_missing_values(int batchSize)
+    {
+        string text = Path.Combine(ImageFolder, "text.png");
+        File.WriteAllText(text, "no image");
+        IDataView data = Data(_mlContext, [text, Images[0], "no-such-file.png", "", Images[1]]);
+        var options = Options("Path", ("Patches", SiglipOutputKind.PatchEmbeddings), ("Pooled", SiglipOutputKind.PooledEmbedding)) with
+        {
+            BadImages = BadImageHandling.Missing,
+            BatchSize = batchSize,
+        };
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data);
+        IDataView transformed = model.Transform(data);
+        float[][] patches = Vectors(transformed, "Patches"), pooled = Vectors(transformed, "Pooled");
+
+        foreach (int row in (int[])[0, 2, 3])
+        {
+            Assert.HasCount(Patches * Hidden, patches[row]);
+            Assert.IsTrue(patches[row].All(float.IsNaN) && pooled[row].All(float.IsNaN), $"row {row}");
+        }
+
+        AreClose(Expected(SiglipOutputKind.PooledEmbedding, Images.Take(2)), [pooled[1], pooled[4]]);
+    }
+
+    [TestMethod]
+    public void A_batch_of_bad_images_needs_no_forward_pass()
+    {
+        IDataView data = Data(_mlContext, ["a.png", "b.png"]);
+        var options = Options("Path", ("Pooled", SiglipOutputKind.PooledEmbedding)) with { BadImages = BadImageHandling.Missing };
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data);
+
+        Assert.IsTrue(Vectors(model.Transform(data), "Pooled").All(values => values.All(float.IsNaN)));
+        Assert.AreEqual(0, model.ForwardPasses);
+    }
+
+    [TestMethod]
+    public void A_null_image_is_an_error_of_its_row()
+    {
+        IDataView data = _mlContext.Data.LoadFromEnumerable(new[] { new NullRow() });
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Image", Checkpoint).Fit(data);
+        var exception = Assert.ThrowsExactly<InvalidDataException>(() => Vectors(model.Transform(data), "Embedding"));
+        StringAssert.Contains(exception.Message, "Row 0, column 'Image'");
+    }
+
+    /// <summary>The rows before give their values.</summary>
+    private Exception ErrorOfRow(string input, string[] images, int row, int batchSize)
+    {
+        IDataView data = Data(_mlContext, images);
+        var options = Options(input, ("Embedding", SiglipOutputKind.PooledEmbedding)) with { BatchSize = batchSize };
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data);
+        IDataView transformed = model.Transform(data);
+        DataViewSchema.Column column = transformed.Schema["Embedding"];
+        using DataViewRowCursor cursor = transformed.GetRowCursor([column]);
+        for (int i = 0; i < row; i++)
+        {
+            Assert.IsTrue(cursor.MoveNext());
+            Assert.IsTrue(EstimatorWorkout.ReadVector(cursor, column).All(float.IsFinite));
+        }
+
+        Assert.IsTrue(cursor.MoveNext());
+        return Assert.Throws<Exception>(() => EstimatorWorkout.ReadVector(cursor, column));
+    }
+
+    private sealed class NullRow
+    {
+        [Microsoft.ML.Transforms.Image.ImageType(8, 8)]
+        public MLImage? Image { get; set; }
+    }
+}

@@ -1,0 +1,253 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.IO.Compression;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Siglip.Core;
+using TorchSharp;
+using static Siglip.MLNet.Tests.TestModel;
+
+namespace Siglip.MLNet.Tests;
+
+[TestClass]
+public sealed class SaveLoadTests
+{
+    private readonly MLContext _mlContext = new(seed: 1);
+
+    public TestContext TestContext { get; set; } = null!;
+
+    [TestMethod]
+    public void A_loaded_model_has_all_settings_and_gives_the_same_bits()
+    {
+        IDataView data = Data(_mlContext, [.. Images.Select(path => Path.GetFileName(path)), "no-such-file.png"]);
+        var options = Options("Path", ("A", SiglipOutputKind.MeanPatchEmbedding), ("B", SiglipOutputKind.PooledEmbedding)) with
+        {
+            ImageFolder = ImageFolder,
+            BatchSize = 3,
+            GpuDeviceId = 99,
+            FallbackToCpu = true,
+            BadImages = BadImageHandling.Missing,
+            Normalize = true,
+            ApplyExifOrientation = true,
+        };
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data);
+        using var loaded = (SiglipImageFeaturizingTransformer)EstimatorWorkout.SaveAndLoad(_mlContext, model, data.Schema);
+
+        CollectionAssert.AreEqual(model.Settings.Columns.ToArray(), loaded.Settings.Columns.ToArray());
+        Assert.AreEqual(model.Settings with { Columns = loaded.Settings.Columns }, loaded.Settings);
+        AreSame(Vectors(model.Transform(data), "A"), Vectors(loaded.Transform(data), "A"));
+        AreSame(Vectors(model.Transform(data), "B"), Vectors(loaded.Transform(data), "B"));
+    }
+
+    [TestMethod]
+    public void A_loaded_model_can_be_saved_again_to_the_same_bytes()
+    {
+        IDataView data = Data(_mlContext);
+        string first = NewPath("first.zip"), second = NewPath("second.zip");
+        using (var model = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", Checkpoint).Fit(data))
+            _mlContext.Model.Save(model, data.Schema, first);
+        ITransformer loaded = _mlContext.Model.Load(first, out DataViewSchema schema);
+        _mlContext.Model.Save(loaded, schema, second);
+        ((IDisposable)loaded).Dispose();
+
+        CollectionAssert.AreEqual(WeightsIn(first), WeightsIn(second));
+        Assert.IsGreaterThan(1000, WeightsIn(first).Length);
+    }
+
+    [TestMethod]
+    public void A_model_with_embedded_weights_needs_no_checkpoint()
+    {
+        string folder = SaveCheckpoint("moved-away", Config, seed: 3);
+        IDataView data = Data(_mlContext);
+        string path = NewPath("self-contained.zip");
+        float[][] expected;
+        using (var model = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", folder).Fit(data))
+        {
+            expected = Vectors(model.Transform(data), "Embedding");
+            Directory.Delete(folder, recursive: true);
+            _mlContext.Model.Save(model, data.Schema, path);
+        }
+
+        ITransformer loaded = new MLContext().Model.Load(path, out _);
+        AreSame(expected, Vectors(loaded.Transform(data), "Embedding"));
+        ((IDisposable)loaded).Dispose();
+    }
+
+    [TestMethod]
+    public async Task A_process_that_names_no_type_of_the_library_loads_the_model()
+    {
+        IDataView data = Data(_mlContext);
+        var options = Options("ImagePath", ("Embedding", SiglipOutputKind.PooledEmbedding));
+        var chain = _mlContext.Transforms.CopyColumns("ImagePath", "Path").Append(_mlContext.Transforms.SiglipFeaturizeImage(options));
+        using var model = chain.Fit(data);
+        string path = NewPath("child-process.zip");
+        _mlContext.Model.Save(model.LastTransformer, model.GetOutputSchema(data.Schema), path);
+
+        string[] lines = await RunLoaderAsync([path, "Embedding", .. Images]);
+
+        float[][] actual = [.. lines.Select(line => line.Split(' ').Select(value => float.Parse(value, CultureInfo.InvariantCulture)).ToArray())];
+        AreClose(Vectors(model.Transform(data), "Embedding"), actual);
+    }
+
+    [TestMethod]
+    public void Without_embedded_weights_a_changed_checkpoint_is_refused_with_both_hashes()
+    {
+        string folder = SaveCheckpoint("by-reference", Config, seed: 4);
+        IDataView data = Data(_mlContext);
+        var options = Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding)) with { Model = folder, EmbedWeights = false };
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data);
+        string path = NewPath("by-reference.zip");
+        _mlContext.Model.Save(model, data.Schema, path);
+        Assert.IsLessThan(20_000, new FileInfo(path).Length);
+
+        using (var loaded = (SiglipImageFeaturizingTransformer)_mlContext.Model.Load(path, out _))
+            AreSame(Vectors(model.Transform(data), "Embedding"), Vectors(loaded.Transform(data), "Embedding"));
+
+        string before = Hash(folder);
+        Directory.Delete(folder, recursive: true);
+        var missing = Assert.ThrowsExactly<FileNotFoundException>(() => _mlContext.Model.Load(path, out _));
+        StringAssert.Contains(missing.Message, folder);
+
+        SaveCheckpoint("by-reference", Config, seed: 5);
+        var changed = Assert.ThrowsExactly<InvalidDataException>(() => _mlContext.Model.Load(path, out _));
+        StringAssert.Contains(changed.Message, before);
+        StringAssert.Contains(changed.Message, Hash(folder));
+        Assert.AreNotEqual(before, Hash(folder));
+
+        static string Hash(string folder)
+        {
+            using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(folder);
+            return checkpoint.ComputeSha256();
+        }
+    }
+
+    [TestMethod]
+    public void Half_precision_weights_are_saved_as_they_were()
+    {
+        string folder = SaveCheckpoint("half", Config, seed: 6), file = Path.Combine(folder, "model.safetensors");
+        using (DisposeScope scope = torch.NewDisposeScope())
+        {
+            (string Name, torch.Tensor Value)[] tensors;
+            using (SafetensorsFile weights = SafetensorsFile.Open(file))
+                tensors = [.. weights.Tensors.Keys.Select(name => (name, weights.Read(name).to(torch.float16)))];
+            SafetensorsFile.Write(file, tensors);
+        }
+
+        IDataView data = Data(_mlContext);
+        string path = NewPath("half.zip");
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", folder).Fit(data);
+        _mlContext.Model.Save(model, data.Schema, path);
+        using var loaded = (SiglipImageFeaturizingTransformer)_mlContext.Model.Load(path, out _);
+
+        AreSame(Vectors(model.Transform(data), "Embedding"), Vectors(loaded.Transform(data), "Embedding"));
+        Assert.IsLessThan(new FileInfo(file).Length + 10_000, WeightsIn(path).Length);
+    }
+
+    [TestMethod]
+    public void A_file_that_is_no_model_is_refused()
+    {
+        string path = NewPath("no-model.zip");
+        File.WriteAllText(path, "This is no zip.");
+        Assert.ThrowsExactly<InvalidDataException>(() => _mlContext.Model.Load(path, out _));
+    }
+
+    [TestMethod]
+    [DataRow("config.json")]
+    [DataRow("kind")]
+    [DataRow("batch size")]
+    [DataRow("column count")]
+    [DataRow("weights")]
+    [DataRow("weights missing")]
+    public void A_manipulated_model_is_refused(string what)
+    {
+        IDataView data = Data(_mlContext);
+        var options = Options("Path", ("Embedding", (SiglipOutputKind)2)) with { BatchSize = 0x1234567 % 997 };
+        string path = NewPath($"manipulated-{what}.zip");
+        using (var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data))
+            _mlContext.Model.Save(model, data.Schema, path);
+        using (ZipArchive zip = ZipFile.Open(path, ZipArchiveMode.Update))
+        {
+            ZipArchiveEntry weights = zip.Entries.Single(entry => entry.Name == "Weights");
+            if (what == "weights missing")
+                weights.Delete();
+            else if (what == "weights")
+                Edit(weights, bytes => bytes.AsSpan(0, 8).Fill(0xFF));
+            else
+                Edit(zip.Entries.Single(entry => entry.FullName.Replace('\\', '/') is var name && name.EndsWith("Model.key", StringComparison.Ordinal)
+                    && Contains(entry, "SIGLIPIF")), bytes => Manipulate(bytes, what, options.BatchSize));
+        }
+
+        Exception exception = Assert.Throws<Exception>(() => _mlContext.Model.Load(path, out _));
+        Assert.IsTrue(exception is InvalidDataException or FormatException, exception.ToString());
+        Assert.IsNotEmpty(exception.Message);
+    }
+
+    private static void Manipulate(byte[] bytes, string what, int batchSize)
+    {
+        int batch = bytes.AsSpan().LastIndexOf(BitConverter.GetBytes(batchSize));
+        Assert.IsGreaterThan(0, batch);
+        switch (what)
+        {
+            case "config.json":
+                int at = bytes.AsSpan().IndexOf("hidden_size"u8);
+                Assert.IsGreaterThan(0, at);
+                bytes[at] = (byte)'x';
+                break;
+            case "batch size":
+                BitConverter.TryWriteBytes(bytes.AsSpan(batch), -5);
+                break;
+            case "kind": // before it: model reference and image folder, one int each
+                Assert.AreEqual(2, BitConverter.ToInt32(bytes, batch - 12));
+                BitConverter.TryWriteBytes(bytes.AsSpan(batch - 12), 77);
+                break;
+            default: // before that: name of the column
+                Assert.AreEqual(1, BitConverter.ToInt32(bytes, batch - 20));
+                BitConverter.TryWriteBytes(bytes.AsSpan(batch - 20), int.MaxValue);
+                break;
+        }
+    }
+
+    private static bool Contains(ZipArchiveEntry entry, string signature) => Read(entry).AsSpan().IndexOf(System.Text.Encoding.ASCII.GetBytes(signature)) >= 0;
+
+    private static void Edit(ZipArchiveEntry entry, Action<byte[]> edit)
+    {
+        byte[] bytes = Read(entry);
+        edit(bytes);
+        using Stream stream = entry.Open();
+        stream.SetLength(0);
+        stream.Write(bytes);
+    }
+
+    private static byte[] Read(ZipArchiveEntry entry)
+    {
+        using Stream stream = entry.Open();
+        using var copy = new MemoryStream();
+        stream.CopyTo(copy);
+        return copy.ToArray();
+    }
+
+    private static byte[] WeightsIn(string path)
+    {
+        using ZipArchive zip = ZipFile.OpenRead(path);
+        return Read(zip.Entries.Single(entry => entry.Name == "Weights"));
+    }
+
+    private async Task<string[]> RunLoaderAsync(string[] arguments)
+    {
+        // …/tests/Siglip.MLNet.Tests/bin/CONFIGURATION/… and …/samples/LoadModel/bin/CONFIGURATION/… have the same end.
+        string here = Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory);
+        string mine = Path.Combine("tests", "Siglip.MLNet.Tests", "bin");
+        int at = here.LastIndexOf(mine, StringComparison.Ordinal);
+        Assert.IsGreaterThanOrEqualTo(0, at, here);
+        string program = Path.Combine(here[..at] + Path.Combine("samples", "LoadModel", "bin") + here[(at + mine.Length)..], "LoadModel.dll");
+        Assert.IsTrue(File.Exists(program), $"'{program}' does not exist; it is built with this project.");
+
+        var start = new ProcessStartInfo("dotnet", [program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using Process process = Process.Start(start)!;
+        Task<string> output = process.StandardOutput.ReadToEndAsync(TestContext.CancellationToken);
+        Task<string> error = process.StandardError.ReadToEndAsync(TestContext.CancellationToken);
+        await process.WaitForExitAsync(TestContext.CancellationToken);
+        Assert.AreEqual(0, process.ExitCode, await error);
+        return (await output).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    }
+}

@@ -1,0 +1,41 @@
+using Microsoft.ML;
+using static Siglip.MLNet.Tests.TestModel;
+
+namespace Siglip.MLNet.Tests;
+
+[TestClass]
+public sealed class WorkoutTests
+{
+    private readonly MLContext _mlContext = new(seed: 1);
+
+    [TestMethod]
+    [DataRow("Path")]
+    [DataRow("Bytes")]
+    public void The_estimator_passes_ML_NETs_workout(string input)
+    {
+        var options = Options(input, ("Patches", SiglipOutputKind.PatchEmbeddings), ("Pooled", SiglipOutputKind.PooledEmbedding),
+            ("Mean", SiglipOutputKind.MeanPatchEmbedding)) with
+        { BatchSize = 3 };
+        IDataView invalid = _mlContext.Data.LoadFromEnumerable(new[] { new WrongRow() });
+
+        EstimatorWorkout.Run(_mlContext, _mlContext.Transforms.SiglipFeaturizeImage(options), Data(_mlContext), invalid);
+    }
+
+    [TestMethod]
+    public void A_chain_with_the_estimator_passes_ML_NETs_workout()
+    {
+        var chain = _mlContext.Transforms.LoadImages("Image", "", "Path")
+            .Append(_mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Image", Checkpoint))
+            .Append(_mlContext.Transforms.DropColumns("Image"));
+        IDataView invalid = _mlContext.Data.LoadFromEnumerable(new[] { new WrongRow() });
+
+        EstimatorWorkout.Run(_mlContext, chain, Data(_mlContext), invalid);
+    }
+
+    private sealed class WrongRow
+    {
+        public float Path { get; set; }
+
+        public int Bytes { get; set; }
+    }
+}
