@@ -135,6 +135,8 @@ public sealed class SiglipCheckpointErrorTests
     [TestMethod]
     [DataRow("config.json", "{", "is not valid JSON")]
     [DataRow("config.json", "[]", "holds no JSON object")]
+    [DataRow("config.json", "{\"hidden_act\":\"\\ud800\"}", "is not valid JSON")]
+    [DataRow("config.json", "{\"\\ud800\":[{}]}", "is not valid JSON")]
     [DataRow("config.json", "{\"model_type\":\"clip\"}", "model_type is 'clip', expected siglip or siglip_vision_model")]
     [DataRow("preprocessor_config.json", "", "is not valid JSON")]
     [DataRow("preprocessor_config.json", "{\"resample\":7}", "resample is 7, expected 2 (bilinear) or 3 (bicubic)")]
