@@ -58,6 +58,7 @@ public sealed class SiglipImageEmbedder : IDisposable
     public static SiglipImageEmbedder FromPretrained(string model, SiglipImageEmbedderOptions? options = null)
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        TorchDevice.Find((options ?? new SiglipImageEmbedderOptions()).Device); // before the weights are read
         SiglipVisionModel loaded = checkpoint.LoadVisionModel();
         try
         {

@@ -284,13 +284,13 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     // Views of a contiguous tensor that a span can hold, with the byte at which each one begins.
-    private static IEnumerable<(long At, Tensor Part)> Parts(Tensor contiguous)
+    internal static IEnumerable<(long At, Tensor Part)> Parts(Tensor contiguous, long maxLength = MaxSpanLength)
     {
         long count = contiguous.numel(), size = SafetensorsDtype.Size(contiguous.dtype);
         using Tensor detached = contiguous.detach();
         using Tensor flat = detached.reshape(-1);
-        for (long at = 0; at < count; at += MaxSpanLength / size)
-            yield return (at * size, flat.narrow(0, at, Math.Min(MaxSpanLength / size, count - at)));
+        for (long at = 0; at < count; at += maxLength / size)
+            yield return (at * size, flat.narrow(0, at, Math.Min(maxLength / size, count - at)));
     }
 
     private SafetensorsEntry Find(string name)
