@@ -110,7 +110,7 @@ public sealed class SiglipTrainer : IDisposable
         using DisposeScope scope = NewDisposeScope();
         _model.train();
         _optimizer.zero_grad();
-        Tensor loss = Loss(pixelValues, labels).to(float32);
+        Tensor loss = Loss(pixelValues, labels);
         loss.backward();
         nn.utils.clip_grad_norm_(_model.parameters().Where(parameter => parameter.grad is not null), _options.MaxGradientNorm);
         foreach (var group in _optimizer.ParamGroups)
@@ -192,10 +192,11 @@ public sealed class SiglipTrainer : IDisposable
         return
         [
             new AdamW.ParamGroup(decayed, _options.LearningRate, weight_decay: _options.WeightDecay),
-            new AdamW.ParamGroup(others, _options.LearningRate, weight_decay: 0),
+            .. others.Length == 0 ? [] : (AdamW.ParamGroup[])[new AdamW.ParamGroup(others, _options.LearningRate, weight_decay: 0)],
         ];
 
-        static bool IsDecayed((string Name, Parameter Parameter) entry) =>
-            entry.Parameter.dim() >= 2 && !entry.Name.EndsWith("position_embedding.weight", StringComparison.Ordinal);
+        bool IsDecayed((string Name, Parameter Parameter) entry) =>
+            _options.DecayAllParameters
+            || (entry.Parameter.dim() >= 2 && !entry.Name.EndsWith("position_embedding.weight", StringComparison.Ordinal));
     }
 }

@@ -12,8 +12,12 @@ public sealed record SiglipTrainingOptions
     /// <summary>The highest learning rate of AdamW. Above 0; the default is 3e-4.</summary>
     public double LearningRate { get; init; } = 3e-4;
 
-    /// <summary>AdamW's weight decay, on weight matrices and the probe; not on biases, norms and position embeddings. At least 0; the default is 0.01.</summary>
+    /// <summary>AdamW's weight decay. At least 0; the default is 0.01.</summary>
     public double WeightDecay { get; init; } = 0.01;
+
+    /// <summary>Whether the weight decay is on all parameters, as in a plain PyTorch script, or only on weight matrices and the probe: not on
+    /// biases, norms and position embeddings. The default is false.</summary>
+    public bool DecayAllParameters { get; init; }
 
     /// <summary>Share of all steps in which the learning rate rises from 0 to its highest; it then falls to 0 along a cosine. From 0 to below 1; the
     /// default is 0.05.</summary>
