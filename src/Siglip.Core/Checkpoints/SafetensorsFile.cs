@@ -29,7 +29,8 @@ public sealed class SafetensorsFile : IDisposable
         (_file, _stream, Source, _leaveOpen) = (file, stream, source, leaveOpen);
         Length = file is null ? stream!.Length : RandomAccess.GetLength(file);
         if (Length < SafetensorsHeader.PrefixLength)
-            throw new InvalidDataException($"{source}: the file has {Length} bytes, which is too short for a safetensors header; fetch it again.");
+            throw new InvalidDataException($"{source}: the file has {Length} bytes, which is too short for a safetensors "
+                + "header; fetch it again.");
 
         Span<byte> prefix = stackalloc byte[SafetensorsHeader.PrefixLength];
         ReadAt(0, prefix);
@@ -275,7 +276,8 @@ public sealed class SafetensorsFile : IDisposable
             if (!names.Add(name))
                 throw new ArgumentException($"Two tensors have the name '{name}'; each name may occur once.", nameof(tensors));
             if (!SafetensorsDtype.Contains(value.dtype))
-                throw new ArgumentException($"Tensor '{name}' has type {value.dtype}, which safetensors does not have; convert it to one of "
+                throw new ArgumentException($"Tensor '{name}' has type {value.dtype}, which safetensors does not have; convert "
+                    + "it to one of "
                     + $"{SafetensorsDtype.AllNames}.", nameof(tensors));
             parts.Add(ToPart(name, value, value.dtype));
         }

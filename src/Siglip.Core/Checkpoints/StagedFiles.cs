@@ -64,7 +64,8 @@ internal sealed class StagedFiles : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new IOException($"'{Path.GetFullPath(path)}' cannot be written: {e.Message} Choose a folder that may be written to and has enough space.", e);
+            throw new IOException($"'{Path.GetFullPath(path)}' cannot be written: {e.Message} Choose a folder that may be "
+                + "written to and has enough space.", e);
         }
     }
 }
