@@ -56,6 +56,24 @@ public sealed class SiglipVisionModelReferenceTests
     }
 
     [TestMethod]
+    public void The_vision_tower_of_a_full_model_gives_the_outputs_of_transformers()
+    {
+        using var expected = new ExpectedOutputs("full_model");
+        using SiglipVisionModel loaded = SiglipVisionModel.FromPretrained(ReferenceModels.Folder("full_model"));
+        using Tensor pixelValues = expected.PixelValues();
+        using var noGradients = inference_mode();
+        using SiglipVisionOutput output = loaded.Forward(pixelValues, new SiglipForwardOptions { OutputHiddenStates = true });
+
+        Check("full_model", "vision.last_hidden_state", output.LastHiddenState, expected);
+        Check("full_model", "vision.pooler_output", output.PoolerOutput!, expected);
+        for (int i = 0; i < output.HiddenStates!.Count; i++)
+        {
+            using Tensor firstImage = output.HiddenStates[i][..1]; // the reference has those of one image
+            Check("full_model", $"vision.hidden_states.{i}", firstImage, expected);
+        }
+    }
+
+    [TestMethod]
     public void The_classifier_gives_the_logits_of_transformers()
     {
         using var expected = new ExpectedOutputs("image_classification");
