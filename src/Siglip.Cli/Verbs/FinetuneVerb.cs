@@ -55,6 +55,7 @@ internal static class FinetuneVerb
         SiglipTrainingOptions options, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
+        StagedFiles.CheckFolderWritable(output);
         SiglipVisionConfig config = SiglipVisionConfig.FromJson(File.ReadAllText(configPath), $"'{configPath}'");
         var processor = new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize };
         ImageFolderDataset training = ImageFolderDataset.Open(folder);

@@ -34,6 +34,19 @@ internal sealed class StagedFiles : IDisposable
         });
     }
 
+    /// <summary>Makes sure that files can be written to a folder, which need not exist yet.</summary>
+    /// <exception cref="IOException">They cannot.</exception>
+    public static void CheckFolderWritable(string folder)
+    {
+        folder = Path.GetFullPath(folder);
+        if (File.Exists(folder))
+            Saving(folder, () => throw new IOException("it is a file, not a folder."));
+        string existing = folder;
+        while (!Directory.Exists(existing))
+            existing = Path.GetDirectoryName(existing)!;
+        CheckWritable(Path.Combine(existing, "siglip"));
+    }
+
     /// <summary>Writes a text file, ending in a line feed.</summary>
     public void AddText(string path, string text) =>
         Add(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text.TrimEnd('\n') + "\n")));

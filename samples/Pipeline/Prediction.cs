@@ -1,0 +1,6 @@
+namespace Pipeline;
+
+internal sealed class Prediction
+{
+    public string PredictedLabel { get; set; } = "";
+}

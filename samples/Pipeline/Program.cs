@@ -1,0 +1,66 @@
+// The C# of the README, as a program. Run it at the top of the repository: dotnet run -c Release --project samples/Pipeline
+using Microsoft.ML;
+using Pipeline;
+using Siglip.Core;
+using Siglip.MLNet;
+using TorchSharp;
+using static TorchSharp.torch;
+
+Train();
+LoadAndPredict();
+await EmbedAsync();
+RunTheModel();
+
+static void Train()
+{
+    // begin-snippet: pipeline
+    var mlContext = new MLContext(seed: 1);
+    ImageFolderDataset photos = ImageFolderDataset.Open("samples/cifar10"); // a folder per class
+    IDataView images = mlContext.Data.LoadFromEnumerable(photos.Images.Select(image =>
+        new Photo { ImagePath = image.Path, Label = photos.Labels[image.Label] }));
+
+    var pipeline = mlContext.Transforms.SiglipFeaturizeImage("Embedding", "ImagePath", output: SiglipOutputKind.PooledEmbedding)
+        .AppendCacheCheckpoint(mlContext)
+        .Append(mlContext.Transforms.Conversion.MapValueToKey("Label"))
+        .Append(mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy("Label", "Embedding"))
+        .Append(mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel"));
+
+    using var model = pipeline.Fit(images);
+    mlContext.Model.Save(model, images.Schema, "photos.zip");
+    // end-snippet
+}
+
+static void LoadAndPredict()
+{
+    // begin-snippet: load
+    var mlContext = new MLContext();
+    ITransformer model = mlContext.Model.Load("photos.zip", out DataViewSchema schema);
+    using var engine = mlContext.Model.CreatePredictionEngine<Photo, Prediction>(model); // it disposes the model, too
+    foreach (string path in Directory.EnumerateFiles("samples/cifar10-new/ship").Order())
+        Console.WriteLine($"{path}: {engine.Predict(new Photo { ImagePath = path }).PredictedLabel}");
+    // end-snippet
+}
+
+static async Task EmbedAsync()
+{
+    // begin-snippet: embedder
+    using var embedder = SiglipImageEmbedder.FromPretrained("nano"); // or the folder of a checkpoint
+    float[] one = embedder.Embed(Directory.EnumerateFiles("samples/cifar10/cat").First());
+
+    IAsyncEnumerable<string> files = Directory.EnumerateFiles("samples/cifar10", "*.png", SearchOption.AllDirectories).ToAsyncEnumerable();
+    await foreach (SiglipImageEmbedding embedding in embedder.EmbedAsync(files, CancellationToken.None)) // in batches, decoded ahead
+        one = embedding.Values;
+    // end-snippet
+    Console.WriteLine($"{one.Length} values");
+}
+
+static void RunTheModel()
+{
+    // begin-snippet: seed
+    var config = new SiglipVisionConfig { HiddenSize = 768, NumHiddenLayers = 12, NumAttentionHeads = 12, ImageSize = 224, PatchSize = 16 };
+    using var model = new SiglipVisionModel(config);
+    using Tensor dummy = torch.zeros(1, 3, 224, 224);
+    using Tensor patches = model.call(dummy);
+    Console.WriteLine($"[{string.Join(", ", patches.shape)}]"); // [1, 196, 768]
+    // end-snippet
+}

@@ -1,0 +1,49 @@
+using System.Diagnostics;
+using System.Text.RegularExpressions;
+
+namespace Siglip.Cli.Tests;
+
+/// <summary>What the README shows is a program, which runs.</summary>
+[TestClass]
+public sealed partial class ReadmeTests
+{
+    private static string Text(string file) => File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "readme", file)).ReplaceLineEndings("\n");
+
+    [TestMethod]
+    public void Every_piece_of_CSharp_in_the_README_is_a_snippet_of_the_sample()
+    {
+        string[] shown = [.. CodeBlock().Matches(Text("README.md")).Select(match => match.Groups[1].Value)];
+        string[] snippets = [.. Snippet().Matches(Text("Program.cs")).Select(match => match.Groups[1].Value.Replace("\n    ", "\n", StringComparison.Ordinal)[4..])];
+
+        Assert.HasCount(4, snippets);
+        CollectionAssert.AreEquivalent(snippets, shown);
+    }
+
+    [TestMethod]
+    public void The_sample_trains_saves_loads_predicts_and_embeds()
+    {
+        using var folder = new TestFolder();
+        Directory.CreateSymbolicLink(Path.Combine(folder.Path, "samples"), Path.Combine(AppContext.BaseDirectory, "samples"));
+        using var process = Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Pipeline.dll")])
+        {
+            WorkingDirectory = folder.Path,
+            RedirectStandardOutput = true,
+        })!;
+
+        string[] lines = process.StandardOutput.ReadToEnd().TrimEnd().Split('\n');
+        process.WaitForExit();
+
+        Assert.AreEqual(0, process.ExitCode);
+        Assert.HasCount(7, lines);
+        foreach (string line in lines[..5])
+            Assert.MatchesRegex(new Regex(@"^samples/cifar10-new/ship/\d+\.png: (airplane|automobile|bird|cat|deer|dog|frog|horse|ship|truck)$"), line);
+        Assert.AreEqual("128 values", lines[5]);
+        Assert.AreEqual("[1, 196, 768]", lines[6]);
+    }
+
+    [GeneratedRegex("```csharp\n(.*?)\n```", RegexOptions.Singleline)]
+    private static partial Regex CodeBlock();
+
+    [GeneratedRegex(@"begin-snippet: \w+\n(.*?)\n    // end-snippet", RegexOptions.Singleline)]
+    private static partial Regex Snippet();
+}
