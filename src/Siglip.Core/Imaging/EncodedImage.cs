@@ -30,8 +30,12 @@ internal sealed class EncodedImage
         ReadOnlySpan<byte> data = bytes.Span;
         if (data.IsEmpty)
             throw new InvalidDataException($"{source} is empty (0 bytes), {Expected}. Copy or download it again.");
-        string format = FormatOf(data)
-            ?? throw new InvalidDataException($"{source} is no image that can be read: {Beginning(data)}, {Expected}. Convert or remove it.");
+        if (FormatOf(data) is not { } format)
+        {
+            throw new InvalidDataException(
+                $"{source} is no image that can be read: {Beginning(data)}, {Expected}. Convert or remove it.");
+        }
+
         GifFile? gif = format == "GIF" ? GifFile.Parse(data) : null;
         bool complete = format switch
         {
@@ -44,7 +48,8 @@ internal sealed class EncodedImage
         if (!complete)
         {
             throw new InvalidDataException(
-                $"{source} is a truncated {format} file: its {bytes.Length:N0} bytes end before the image does. Copy or download it again.");
+                $"{source} is a truncated {format} file: its {bytes.Length:N0} bytes end before the image does. "
+                + "Copy or download it again.");
         }
 
         return new EncodedImage(format, bytes, gif);
@@ -125,7 +130,8 @@ internal sealed class EncodedImage
         long pixels = BinaryPrimitives.ReadUInt32LittleEndian(data[10..]);
         if (BinaryPrimitives.ReadInt32LittleEndian(data[14..]) == OldHeaderLength)
         {
-            int oldWidth = BinaryPrimitives.ReadUInt16LittleEndian(data[18..]), oldHeight = BinaryPrimitives.ReadUInt16LittleEndian(data[20..]);
+            int oldWidth = BinaryPrimitives.ReadUInt16LittleEndian(data[18..]);
+            int oldHeight = BinaryPrimitives.ReadUInt16LittleEndian(data[20..]);
             return pixels + BmpLength(oldWidth, oldHeight, BinaryPrimitives.ReadUInt16LittleEndian(data[24..])) <= data.Length;
         }
 

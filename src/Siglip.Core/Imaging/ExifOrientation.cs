@@ -18,7 +18,9 @@ internal static class ExifOrientation
             return Upright;
 
         // Number of entries, then for each: tag, type, count, value.
-        uint directory = littleEndian ? BinaryPrimitives.ReadUInt32LittleEndian(exif[4..]) : BinaryPrimitives.ReadUInt32BigEndian(exif[4..]);
+        uint directory = littleEndian
+            ? BinaryPrimitives.ReadUInt32LittleEndian(exif[4..])
+            : BinaryPrimitives.ReadUInt32BigEndian(exif[4..]);
         if (directory > exif.Length - 2)
             return Upright;
         ReadOnlySpan<byte> entries = exif[((int)directory + 2)..];

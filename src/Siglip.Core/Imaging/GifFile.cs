@@ -58,25 +58,16 @@ internal readonly struct GifFile
         return null;
     }
 
-    /// <summary>The file with its first frame declared opaque, so that a codec cannot lose the colour that stands for transparency.</summary>
-    public ReadOnlyMemory<byte> WithoutTransparency(ReadOnlyMemory<byte> bytes)
+    /// <summary>
+    /// The colour of pixels that are transparent or that the first frame leaves uncovered: the palette's transparent colour, or else its
+    /// first, as in Pillow.
+    /// </summary>
+    public (byte Red, byte Green, byte Blue) ColourOfTransparency(ReadOnlySpan<byte> data)
     {
-        if (TransparentIndex(bytes.Span) is null)
-            return bytes;
-        byte[] opaque = bytes.ToArray();
-        opaque[_controlFlags] &= 0xFE;
-        return opaque;
-    }
-
-    /// <summary>The colour of what the first frame leaves uncovered: the transparent one, or else the palette's first, as in Pillow.</summary>
-    public (byte Red, byte Green, byte Blue) Background(ReadOnlySpan<byte> data)
-    {
-        int entry = _palette + (3 * (TransparentIndex(data) ?? 0));
+        int index = _controlFlags > 0 && (data[_controlFlags] & 1) != 0 ? data[_controlFlags + 3] : 0;
+        int entry = _palette + (3 * index);
         return _palette > 0 && entry + 2 < data.Length ? (data[entry], data[entry + 1], data[entry + 2]) : default;
     }
-
-    private byte? TransparentIndex(ReadOnlySpan<byte> data) =>
-        _controlFlags > 0 && (data[_controlFlags] & 1) != 0 ? data[_controlFlags + 3] : null;
 
     private static int PaletteLength(byte flags) => (flags & 0x80) != 0 ? 3 << ((flags & 7) + 1) : 0;
 

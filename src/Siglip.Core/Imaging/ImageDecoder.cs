@@ -15,11 +15,10 @@ internal static class ImageDecoder
     public static unsafe RgbImage Decode(ReadOnlyMemory<byte> encoded, string source, bool applyExifOrientation)
     {
         EncodedImage file = EncodedImage.Parse(encoded, source);
-        ReadOnlyMemory<byte> bytes = file.Gif is { } gif ? gif.WithoutTransparency(encoded) : encoded;
 
         // The codec reads the bytes where they are; the pin outlives it.
-        using MemoryHandle pin = bytes.Pin();
-        using SKData data = SKData.Create((nint)pin.Pointer, bytes.Length);
+        using MemoryHandle pin = encoded.Pin();
+        using SKData data = SKData.Create((nint)pin.Pointer, encoded.Length);
         using SKCodec codec = SKCodec.Create(data) ?? throw Damaged(file, source, "its header cannot be read");
         CheckSize(codec.Info.Width, codec.Info.Height, source);
 
@@ -84,7 +83,7 @@ internal static class ImageDecoder
             }
 
             if (file.Gif is { } gif)
-                FillUncovered(whole.AsSpan(0, info.Width * info.Height * RgbaBytes), gif.Background(file.Bytes.Span));
+                FillTransparent(whole.AsSpan(0, info.Width * info.Height * RgbaBytes), gif.ColourOfTransparency(file.Bytes.Span));
             var pixels = new byte[info.Width * info.Height * RgbBytes];
             DropAlpha(whole, pixels);
             return pixels;
@@ -105,8 +104,8 @@ internal static class ImageDecoder
         }
     }
 
-    // The frame itself was made opaque, so what is transparent lies beside it.
-    private static void FillUncovered(Span<byte> rgba, (byte Red, byte Green, byte Blue) colour)
+    // The codec forgets which colour of the palette stands for transparency.
+    private static void FillTransparent(Span<byte> rgba, (byte Red, byte Green, byte Blue) colour)
     {
         for (int i = 0; i < rgba.Length; i += RgbaBytes)
         {
@@ -117,7 +116,9 @@ internal static class ImageDecoder
 
     // The file has its end mark, so incomplete input means that something before it is missing.
     private static InvalidDataException Undecodable(SKCodecResult result, EncodedImage file, string source) =>
-        Damaged(file, source, result == SKCodecResult.IncompleteInput ? "pixels are missing in it" : $"its pixels cannot be decoded ({result})");
+        Damaged(
+            file, source,
+            result == SKCodecResult.IncompleteInput ? "pixels are missing in it" : $"its pixels cannot be decoded ({result})");
 
     private static InvalidDataException Damaged(EncodedImage file, string source, string fault) =>
         new($"{source} is a damaged {file.Format} file: {fault}. Copy or download it again.");

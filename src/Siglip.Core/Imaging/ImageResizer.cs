@@ -30,7 +30,11 @@ public static class ImageResizer
         CheckSide(width, nameof(width));
         CheckSide(height, nameof(height));
         if ((long)width * height > RgbImage.MaxPixels)
-            throw new ArgumentOutOfRangeException(nameof(height), height, $"{width} x {height} pixels are too many, expected at most {RgbImage.MaxPixels:N0}.");
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(height), height, $"{width} x {height} pixels are too many, expected at most {RgbImage.MaxPixels:N0}.");
+        }
+
         if (resampling is not (ImageResampling.Bilinear or ImageResampling.Bicubic))
             throw new ArgumentOutOfRangeException(nameof(resampling), resampling, "Expected Bilinear (2) or Bicubic (3).");
 

@@ -20,7 +20,11 @@ public sealed class RgbImage
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
         ArgumentNullException.ThrowIfNull(pixels);
         if (pixels.LongLength != 3L * width * height)
-            throw new ArgumentException($"{pixels.LongLength:N0} bytes for {width} x {height} pixels, expected {3L * width * height:N0}.", nameof(pixels));
+        {
+            throw new ArgumentException(
+                $"{pixels.LongLength:N0} bytes for {width} x {height} pixels, expected {3L * width * height:N0}.", nameof(pixels));
+        }
+
         (Width, Height, Pixels) = (width, height, pixels);
     }
 
@@ -37,12 +41,12 @@ public sealed class RgbImage
 
     /// <summary>Reads an image file.</summary>
     /// <param name="path">A JPEG, PNG, WebP, GIF (first frame) or BMP file.</param>
-    /// <param name="applyExifOrientation">Whether to turn the image as its EXIF data say, like Pillow's <c>ImageOps.exif_transpose</c>.</param>
+    /// <param name="applyExifOrientation">Whether to turn the image as its EXIF data say, as <c>ImageOps.exif_transpose</c>.</param>
     /// <returns>The pixels as stored: no colour management, alpha dropped without blending, as Pillow's <c>convert("RGB")</c>.</returns>
     /// <exception cref="ArgumentException"><paramref name="path"/> is null or empty.</exception>
     /// <exception cref="FileNotFoundException">There is no such file, or it is a folder.</exception>
     /// <exception cref="InvalidDataException">
-    /// It is no image, a damaged or truncated one, or one with a side above <see cref="MaxSide"/> or more than <see cref="MaxPixels"/> pixels.
+    /// It is no image, a damaged or truncated one, or one that exceeds <see cref="MaxSide"/> or <see cref="MaxPixels"/>.
     /// </exception>
     /// <exception cref="IOException">The file cannot be read, for example because another process has locked it.</exception>
     /// <exception cref="UnauthorizedAccessException">The file may not be read.</exception>
@@ -55,10 +59,10 @@ public sealed class RgbImage
     /// <summary>Decodes an encoded image.</summary>
     /// <param name="encoded">The bytes of a JPEG, PNG, WebP, GIF (first frame) or BMP file.</param>
     /// <param name="source">What error messages call it, such as the file's path.</param>
-    /// <param name="applyExifOrientation">Whether to turn the image as its EXIF data say, like Pillow's <c>ImageOps.exif_transpose</c>.</param>
+    /// <param name="applyExifOrientation">Whether to turn the image as its EXIF data say, as <c>ImageOps.exif_transpose</c>.</param>
     /// <returns>The pixels as stored: no colour management, alpha dropped without blending, as Pillow's <c>convert("RGB")</c>.</returns>
     /// <exception cref="InvalidDataException">
-    /// It is no image, a damaged or truncated one, or one with a side above <see cref="MaxSide"/> or more than <see cref="MaxPixels"/> pixels.
+    /// It is no image, a damaged or truncated one, or one that exceeds <see cref="MaxSide"/> or <see cref="MaxPixels"/>.
     /// </exception>
     public static RgbImage Decode(ReadOnlyMemory<byte> encoded, string source = "the image", bool applyExifOrientation = false)
     {
@@ -70,7 +74,11 @@ public sealed class RgbImage
     {
         string fullPath = Path.GetFullPath(path);
         if (Directory.Exists(fullPath))
-            throw new FileNotFoundException($"'{fullPath}' is a folder, expected an image file. Name the files in it one by one.", fullPath);
+        {
+            throw new FileNotFoundException(
+                $"'{fullPath}' is a folder, expected an image file. Name the files in it one by one.", fullPath);
+        }
+
         if (!File.Exists(fullPath))
             throw new FileNotFoundException($"The image '{fullPath}' does not exist. Check the path.", fullPath);
         try

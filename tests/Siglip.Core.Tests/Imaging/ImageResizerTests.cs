@@ -1,0 +1,115 @@
+namespace Siglip.Core.Tests;
+
+[TestClass]
+public sealed class ImageResizerTests
+{
+    [TestMethod]
+    [DynamicData(nameof(ReferenceImages.Names), typeof(ReferenceImages))]
+    public void Resizing_gives_the_pixels_of_Pillow(string name)
+    {
+        RgbImage image = RgbImage.Load(ReferenceImages.PathOf(name));
+        List<KeyValuePair<string, ReferenceTensor>> expected = ReferenceImages.Expected(name, "resized_");
+        Assert.IsGreaterThanOrEqualTo(2, expected.Count);
+
+        foreach ((string tensor, ReferenceTensor pixels) in expected)
+        {
+            (ImageResampling resampling, int size) = ReferenceImages.Settings(tensor);
+            RgbImage resized = ImageResizer.Resize(image, size, size, resampling);
+            AssertSame(pixels.Bytes, resized, tensor);
+        }
+    }
+
+    [TestMethod]
+    public void Resizing_a_turned_image_gives_the_pixels_of_Pillow()
+    {
+        const string Name = "exif_orientation_6.jpg", Prefix = "exif_applied.resized_";
+        RgbImage image = RgbImage.Load(ReferenceImages.PathOf(Name), applyExifOrientation: true);
+        List<KeyValuePair<string, ReferenceTensor>> expected = ReferenceImages.Expected(Name, Prefix);
+        Assert.IsNotEmpty(expected);
+
+        foreach ((string tensor, ReferenceTensor pixels) in expected)
+        {
+            (ImageResampling resampling, int size) = ReferenceImages.Settings(tensor);
+            AssertSame(pixels.Bytes, ImageResizer.Resize(image, size, size, resampling), tensor);
+        }
+    }
+
+    [TestMethod]
+    [DataRow(ImageResampling.Bilinear)]
+    [DataRow(ImageResampling.Bicubic)]
+    public void Resizing_to_the_same_size_changes_nothing(ImageResampling resampling)
+    {
+        RgbImage image = ReferenceImages.Noise(31, 17, seed: 1);
+
+        AssertSame(image.Data, ImageResizer.Resize(image, 31, 17, resampling), "");
+    }
+
+    [TestMethod]
+    [DataRow(ImageResampling.Bilinear, 7, 90)]
+    [DataRow(ImageResampling.Bicubic, 7, 90)]
+    [DataRow(ImageResampling.Bilinear, 90, 7)]
+    [DataRow(ImageResampling.Bicubic, 90, 7)]
+    public void Both_axes_at_once_are_the_same_as_columns_first_and_rows_after_them(ImageResampling resampling, int width, int height)
+    {
+        RgbImage image = ReferenceImages.Noise(50, 40, seed: 2);
+        RgbImage columns = ImageResizer.Resize(image, width, 40, resampling);
+
+        AssertSame(ImageResizer.Resize(columns, width, height, resampling).Data, ImageResizer.Resize(image, width, height, resampling), "");
+    }
+
+    [TestMethod]
+    [DataRow(ImageResampling.Bilinear)]
+    [DataRow(ImageResampling.Bicubic)]
+    public void One_colour_stays_that_colour_at_every_size(ImageResampling resampling)
+    {
+        foreach (int width in new[] { 1, 2, 13, 100 })
+        {
+            foreach (int height in new[] { 1, 3, 64, 257 })
+            {
+                byte[] pixels = [.. Enumerable.Repeat(new byte[] { 0, 255, 113 }, width * height).SelectMany(colour => colour)];
+                RgbImage resized = ImageResizer.Resize(new RgbImage(width, height, pixels), 29, 31, resampling);
+                for (int i = 0; i < resized.Data.Length; i++)
+                    Assert.AreEqual(new byte[] { 0, 255, 113 }[i % 3], resized.Data[i], $"{width} x {height}, value {i}");
+            }
+        }
+    }
+
+    [TestMethod]
+    public void Resizing_leaves_the_image_itself_alone()
+    {
+        RgbImage image = ReferenceImages.Noise(40, 30, seed: 3);
+        byte[] before = image.Data.ToArray();
+
+        ImageResizer.Resize(image, 20, 50, ImageResampling.Bicubic);
+
+        AssertSame(before, image, "");
+    }
+
+    [TestMethod]
+    public void Impossible_arguments_are_refused()
+    {
+        RgbImage image = ReferenceImages.Noise(4, 4, seed: 4);
+        const ImageResampling Bicubic = ImageResampling.Bicubic;
+        AssertRefused("width", "Expected a side from 1 to 65535 pixels.", () => ImageResizer.Resize(image, 0, 4, Bicubic));
+        AssertRefused("height", "Expected a side from 1 to 65535 pixels.", () => ImageResizer.Resize(image, 4, 65_536, Bicubic));
+        AssertRefused(
+            "height", "50000 x 50000 pixels are too many, expected at most 178,956,970.",
+            () => ImageResizer.Resize(image, 50_000, 50_000, Bicubic));
+        AssertRefused("resampling", "Expected Bilinear (2) or Bicubic (3).", () => ImageResizer.Resize(image, 2, 2, 0));
+        Assert.ThrowsExactly<ArgumentNullException>(() => ImageResizer.Resize(null!, 4, 4, ImageResampling.Bicubic));
+    }
+
+    private static void AssertRefused(string parameter, string message, Action action)
+    {
+        ArgumentOutOfRangeException error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(action);
+        Assert.AreEqual(parameter, error.ParamName);
+        StringAssert.StartsWith(error.Message, message);
+    }
+
+    private static void AssertSame(ReadOnlySpan<byte> expected, RgbImage actual, string what)
+    {
+        Assert.AreEqual(expected.Length, actual.Data.Length, what);
+        for (int i = 0; i < expected.Length; i++)
+            Assert.AreEqual(expected[i], actual.Data[i], $"{what}, pixel {i / 3 % actual.Width}, {i / 3 / actual.Width}, channel {i % 3}");
+    }
+}

@@ -1,0 +1,123 @@
+namespace Siglip.Core.Tests;
+
+[TestClass]
+public sealed class SiglipImageProcessorTests
+{
+    [TestMethod]
+    [DynamicData(nameof(ReferenceImages.Names), typeof(ReferenceImages))]
+    public void Pixel_values_are_those_of_transformers(string name)
+    {
+        RgbImage image = RgbImage.Load(ReferenceImages.PathOf(name));
+        List<KeyValuePair<string, ReferenceTensor>> expected = ReferenceImages.Expected(name, "pixel_values_");
+        Assert.IsNotEmpty(expected);
+
+        foreach ((string tensor, ReferenceTensor values) in expected)
+        {
+            (ImageResampling resampling, int size) = ReferenceImages.Settings(tensor);
+            var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = size, Width = size, Resample = resampling });
+            CollectionAssert.AreEqual(new[] { 3, size, size }, values.Shape);
+            CollectionAssert.AreEqual(values.Singles, processor.Preprocess(image), tensor);
+        }
+    }
+
+    [TestMethod]
+    public void Every_grey_level_has_the_pixel_value_of_transformers()
+    {
+        float[] expected = ReferenceData.Tensors("preprocess", "uint8_to_pixel_value.safetensors")["pil_backend"].Singles;
+        var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 16, Width = 16 });
+        byte[] pixels = [.. Enumerable.Range(0, 256).SelectMany(level => Enumerable.Repeat((byte)level, 3))];
+
+        float[] values = processor.Preprocess(new RgbImage(16, 16, pixels));
+
+        CollectionAssert.AreEqual(expected, values[..256]);
+        CollectionAssert.AreEqual(expected, values[256..512]);
+        CollectionAssert.AreEqual(expected, values[512..]);
+    }
+
+    [TestMethod]
+    [DataRow(false, false, 51f, 102f, 204f)]
+    [DataRow(true, false, 0.2f, 0.4f, 0.8f)]
+    [DataRow(false, true, (51f - 0.1f) / 0.5f, (102f - 0.2f) / 0.25f, (204f - 0.3f) / 2f)]
+    [DataRow(true, true, (0.2f - 0.1f) / 0.5f, (0.4f - 0.2f) / 0.25f, (0.8f - 0.3f) / 2f)]
+    public void Rescaling_and_normalizing_are_done_as_configured(bool rescale, bool normalize, float red, float green, float blue)
+    {
+        var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig
+        {
+            Height = 1,
+            Width = 2,
+            DoRescale = rescale,
+            DoNormalize = normalize,
+            ImageMean = [0.1f, 0.2f, 0.3f],
+            ImageStd = [0.5f, 0.25f, 2],
+        });
+
+        float[] values = processor.Preprocess(new RgbImage(2, 1, [51, 102, 204, 51, 102, 204]));
+
+        CollectionAssert.AreEqual(new[] { red, red, green, green, blue, blue }, values);
+    }
+
+    [TestMethod]
+    public void Height_and_width_are_not_mixed_up()
+    {
+        var processor = new SiglipImageProcessor(
+            new SiglipImageProcessorConfig { Height = 20, Width = 30, DoRescale = false, DoNormalize = false });
+        RgbImage image = ReferenceImages.Noise(64, 48, seed: 5);
+        RgbImage resized = ImageResizer.Resize(image, 30, 20, ImageResampling.Bicubic);
+
+        float[] values = processor.Preprocess(image);
+
+        Assert.HasCount(processor.PixelValueCount, values);
+        for (int i = 0; i < values.Length; i++)
+            Assert.AreEqual(resized.Data[(i % 600 * 3) + (i / 600)], values[i]);
+    }
+
+    [TestMethod]
+    public void Without_resizing_only_the_configured_size_is_accepted()
+    {
+        var processor = new SiglipImageProcessor(
+            new SiglipImageProcessorConfig { Height = 20, Width = 30, DoResize = false, DoRescale = false, DoNormalize = false });
+        RgbImage right = ReferenceImages.Noise(30, 20, seed: 6);
+
+        Assert.AreEqual(right.Data[3], processor.Preprocess(right)[1]);
+        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(
+            () => processor.Preprocess(ReferenceImages.Noise(20, 30, seed: 6)));
+        Assert.AreEqual("image", error.ParamName);
+        StringAssert.StartsWith(
+            error.Message,
+            "The image has 20 x 30 pixels (width x height), expected 30 x 20, because do_resize is false. "
+            + "Resize the image first, or set do_resize to true.");
+    }
+
+    [TestMethod]
+    public void Destination_of_another_length_is_refused()
+    {
+        var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 20, Width = 30 });
+
+        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(
+            () => processor.Preprocess(ReferenceImages.Noise(3, 3, seed: 7), new float[1799]));
+
+        Assert.AreEqual("destination", error.ParamName);
+        StringAssert.StartsWith(error.Message, "The destination has room for 1,799 values, expected 1,800 (3 x 20 x 30).");
+    }
+
+    [TestMethod]
+    public void Missing_or_impossible_arguments_are_refused()
+    {
+        var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig());
+
+        Assert.ThrowsExactly<ArgumentNullException>(() => processor.Preprocess(null!));
+        Assert.ThrowsExactly<ArgumentNullException>(() => new SiglipImageProcessor(null!));
+        Assert.ThrowsExactly<ArgumentException>(() => new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 0 }));
+    }
+
+    [TestMethod]
+    public void Threads_may_share_a_processor()
+    {
+        var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 24, Width = 24 });
+        byte[][] files = [ReferenceImages.Bytes("photo_420.jpg"), ReferenceImages.Bytes("rgba.png"), ReferenceImages.Bytes("animated.gif")];
+        float[][] alone = [.. files.Select(file => processor.Preprocess(RgbImage.Decode(file)))];
+
+        Parallel.For(0, 60, new ParallelOptions { MaxDegreeOfParallelism = 8 }, i =>
+            CollectionAssert.AreEqual(alone[i % 3], processor.Preprocess(RgbImage.Decode(files[i % 3]))));
+    }
+}
