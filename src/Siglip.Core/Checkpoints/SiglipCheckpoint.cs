@@ -88,9 +88,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     public SiglipVisionModel LoadVisionModel()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        var model = new SiglipVisionModel(Config);
-        LoadInto(model);
-        return model;
+        return Load(() => new SiglipVisionModel(Config));
     }
 
     /// <summary>Loads the vision model with its classifier.</summary>
@@ -114,9 +112,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
         if (Labels.CountBy(label => label).FirstOrDefault(pair => pair.Value > 1).Key is { } twice)
             throw new InvalidDataException($"'{Source}': id2label in {ConfigName} has the label '{twice}' twice; give each class a name of its own.");
 
-        var model = new SiglipForImageClassification(Config, Labels);
-        LoadInto(model);
-        return model;
+        return Load(() => new SiglipForImageClassification(Config, Labels));
     }
 
     /// <summary>Computes the SHA-256 of the weights.</summary>
@@ -222,8 +218,13 @@ public sealed partial class SiglipCheckpoint : IDisposable
     private static bool IsOfOtherParts(string name) =>
         name is "logit_scale" or "logit_bias" || name.StartsWith("text_model.", StringComparison.Ordinal);
 
-    private void LoadInto(nn.Module model)
+    private TModel Load<TModel>(Func<TModel> create)
+        where TModel : nn.Module
     {
+        TModel model;
+        using (Initialization.Skip())
+            model = create();
+
         try
         {
             using var noGradients = no_grad();
@@ -235,6 +236,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
             }
 
             model.eval();
+            return model;
         }
         catch
         {

@@ -21,6 +21,7 @@ public sealed class SiglipAttention : nn.Module<Tensor, Tensor>
     public SiglipAttention(SiglipVisionConfig config) : base(nameof(SiglipAttention))
     {
         ModuleConfig.Check(config);
+        using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
         _heads = config.NumAttentionHeads;
         _headSize = config.HiddenSize / config.NumAttentionHeads;
         _dropout = config.AttentionDropout;

@@ -25,10 +25,12 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
             throw new ArgumentException($"A label occurs twice: {string.Join(", ", labels)}.", nameof(labels));
 
         vision_model = new SiglipVisionTransformer(config);
+        using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
         classifier = nn.Linear(config.HiddenSize, labels.Count);
         RegisterComponents();
         nn.init.normal_(classifier.weight!, 0, 1 / Math.Sqrt(config.HiddenSize));
         nn.init.zeros_(classifier.bias!);
+        ParameterLifetime.Detach(classifier);
         Config = config;
         Labels = [.. labels];
     }

@@ -17,6 +17,7 @@ public sealed class SiglipMLP : nn.Module<Tensor, Tensor>
     public SiglipMLP(SiglipVisionConfig config) : base(nameof(SiglipMLP))
     {
         ModuleConfig.Check(config);
+        using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
         _activation = Activation.Find(config.HiddenAct);
         fc1 = nn.Linear(config.HiddenSize, config.IntermediateSize);
         fc2 = nn.Linear(config.IntermediateSize, config.HiddenSize);

@@ -18,6 +18,7 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
     public SiglipMultiheadAttentionPoolingHead(SiglipVisionConfig config) : base(nameof(SiglipMultiheadAttentionPoolingHead))
     {
         ModuleConfig.Check(config);
+        using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
         double bound = Math.Sqrt(6.0 / (config.HiddenSize + config.HiddenSize)); // Xavier uniform, fan in = fan out = hidden
         probe = nn.Parameter(empty(1, 1, config.HiddenSize));
         nn.init.uniform_(probe, -bound, bound);
@@ -25,6 +26,7 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
         layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEps);
         mlp = new SiglipMLP(config);
         RegisterComponents();
+        ParameterLifetime.Detach(this);
     }
 
     /// <summary>Pools the patches of each image.</summary>

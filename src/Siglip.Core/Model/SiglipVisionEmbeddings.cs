@@ -17,6 +17,7 @@ public sealed class SiglipVisionEmbeddings : nn.Module<Tensor, Tensor>
     public SiglipVisionEmbeddings(SiglipVisionConfig config) : base(nameof(SiglipVisionEmbeddings))
     {
         _config = ModuleConfig.Check(config);
+        using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
 
         // Stride = kernel: patches do not overlap. No padding: surplus pixels at the right and the bottom are ignored.
         patch_embedding = nn.Conv2d(config.NumChannels, config.HiddenSize, config.PatchSize, stride: config.PatchSize);
@@ -26,6 +27,7 @@ public sealed class SiglipVisionEmbeddings : nn.Module<Tensor, Tensor>
         Initialization.LecunNormal(patch_embedding.weight!, (long)config.NumChannels * config.PatchSize * config.PatchSize);
         nn.init.zeros_(patch_embedding.bias!);
         nn.init.normal_(position_embedding.weight!, 0, 1 / Math.Sqrt(config.HiddenSize));
+        ParameterLifetime.Detach(this);
     }
 
     /// <summary>Embeds images of the configured size.</summary>
