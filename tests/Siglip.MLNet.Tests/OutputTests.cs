@@ -30,6 +30,21 @@ public sealed class OutputTests
     }
 
     [TestMethod]
+    [DataRow(SiglipOutputKind.PatchEmbeddings)]
+    [DataRow(SiglipOutputKind.PooledEmbedding)]
+    [DataRow(SiglipOutputKind.MeanPatchEmbedding)]
+    public void The_test_images_have_embeddings_far_apart(SiglipOutputKind kind)
+    {
+        // Otherwise comparisons with the tolerance would say nothing.
+        float[][] embeddings = Expected(kind);
+        for (int i = 0; i < embeddings.Length; i++)
+        {
+            for (int j = 0; j < i; j++)
+                Assert.IsGreaterThan(100 * Tolerance, embeddings[i].Zip(embeddings[j], (a, b) => Math.Abs(a - b)).Max(), $"images {i} and {j}");
+        }
+    }
+
+    [TestMethod]
     public void Without_an_input_column_the_output_replaces_the_input()
     {
         IDataView data = Data(_mlContext);

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Siglip.Core;
@@ -58,22 +59,33 @@ public static class TestModel
         TorchNative.Ensure();
         torch.manual_seed(seed);
         using var model = new SiglipVisionModel(config);
+        Shake(model);
         string folder = NewPath(name);
         model.SavePretrained(folder, new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize });
         return folder;
+    }
+
+    /// <summary>Makes every weight and bias count: in a new model most of them are 0 or 1, and images barely change its embeddings.</summary>
+    private static void Shake(SiglipVisionModel model)
+    {
+        using var noGradients = torch.no_grad();
+        using DisposeScope scope = torch.NewDisposeScope();
+        foreach (torch.Tensor parameter in model.state_dict().Values)
+            parameter.add_(torch.randn_like(parameter).mul_(0.3));
     }
 
     public static string NewPath(string name) => Path.Combine(s_folder, name);
 
     public static string SaveImage(string name, int width, int height, Func<int, int, SKColor> color)
     {
+        // Written as bytes: SetPixel would multiply the color by alpha.
+        byte[] rgba = [.. from y in Enumerable.Range(0, height)
+                          from x in Enumerable.Range(0, width)
+                          let pixel = color(x, y)
+                          from value in (byte[])[pixel.Red, pixel.Green, pixel.Blue, pixel.Alpha]
+                          select value];
         using var bitmap = new SKBitmap(new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Unpremul));
-        for (int y = 0; y < height; y++)
-        {
-            for (int x = 0; x < width; x++)
-                bitmap.SetPixel(x, y, color(x, y));
-        }
-
+        Marshal.Copy(rgba, 0, bitmap.GetPixels(), rgba.Length);
         string path = Path.Combine(ImageFolder, name);
         using SKData data = bitmap.Encode(name.EndsWith("jpg", StringComparison.Ordinal) ? SKEncodedImageFormat.Jpeg : SKEncodedImageFormat.Png, 90);
         File.WriteAllBytes(path, data.ToArray());

@@ -64,7 +64,7 @@ internal static class SavedTransformer
             ctx.SaveNonEmptyString(transformer.WeightsSha256!);
     }
 
-    /// <summary>Called by ML.NET.</summary>
+    /// <summary>Called by ML.NET, through reflection: its caller gets exceptions inside a TargetInvocationException.</summary>
     /// <exception cref="FormatException">The saved model is damaged or not ours.</exception>
     /// <exception cref="InvalidDataException">The weights are damaged, or not those that the model was saved with.</exception>
     public static SiglipImageFeaturizingTransformer Create(IHostEnvironment environment, ModelLoadContext ctx)
