@@ -83,6 +83,7 @@ public sealed class OutputTests
     [DataRow(3)]
     [DataRow(7)]
     [DataRow(16)]
+    [DataRow(1_000_000)]
     public void The_batch_size_does_not_change_the_numbers(int batchSize)
     {
         IDataView data = Data(_mlContext);

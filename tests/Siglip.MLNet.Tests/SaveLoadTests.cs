@@ -159,6 +159,7 @@ public sealed class SaveLoadTests
     [DataRow("config.json", typeof(InvalidDataException), "expected")]
     [DataRow("kind", typeof(FormatException), "unknown kind")]
     [DataRow("batch size", typeof(FormatException), "at least 1")]
+    [DataRow("huge batch size", typeof(FormatException), "too large")]
     [DataRow("column count", typeof(FormatException), "2147483647 output columns")]
     [DataRow("weights", typeof(InvalidDataException), "the saved model")]
     [DataRow("weights missing", typeof(FormatException), "no entry 'Weights'")]
@@ -204,6 +205,9 @@ public sealed class SaveLoadTests
                 break;
             case "batch size":
                 BitConverter.TryWriteBytes(bytes.AsSpan(batch), -5);
+                break;
+            case "huge batch size":
+                BitConverter.TryWriteBytes(bytes.AsSpan(batch), int.MaxValue);
                 break;
             case "kind": // before it: model reference and image folder, one int each
                 Assert.AreEqual(2, BitConverter.ToInt32(bytes, batch - 12));

@@ -76,9 +76,16 @@ internal static class SavedTransformer
         string config = ctx.LoadNonEmptyString();
         string processorConfig = ctx.LoadNonEmptyString();
         CheckpointLoading.ResolveDevice(environment, settings); // before the weights are read
-        return settings.EmbedWeights
-            ? LoadWithWeights(environment, ctx, settings, config, processorConfig)
-            : LoadByReference(environment, settings, ctx.LoadNonEmptyString());
+        try
+        {
+            return settings.EmbedWeights
+                ? LoadWithWeights(environment, ctx, settings, config, processorConfig)
+                : LoadByReference(environment, settings, ctx.LoadNonEmptyString());
+        }
+        catch (ArgumentException exception) // settings, model and preprocessing that do not fit together
+        {
+            throw Damaged(exception.Message, exception);
+        }
     }
 
     /// <summary>Raise verWrittenCur for any change of the format, verReadableCur if older readers must refuse it.</summary>
