@@ -95,10 +95,12 @@ public sealed class OutputTests
     }
 
     [TestMethod]
-    public void Several_outputs_share_one_forward_pass_for_each_batch()
+    [DataRow("Path")]
+    [DataRow("Bytes")]
+    public void Several_outputs_share_one_forward_pass_for_each_batch(string input)
     {
         IDataView data = Data(_mlContext);
-        var options = Options("Bytes", ("A", SiglipOutputKind.PatchEmbeddings), ("B", SiglipOutputKind.PooledEmbedding),
+        var options = Options(input, ("A", SiglipOutputKind.PatchEmbeddings), ("B", SiglipOutputKind.PooledEmbedding),
             ("C", SiglipOutputKind.MeanPatchEmbedding), ("D", SiglipOutputKind.PooledEmbedding)) with
         { BatchSize = 4 };
         using var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data);

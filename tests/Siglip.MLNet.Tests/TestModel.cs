@@ -17,7 +17,7 @@ public static class TestModel
     // Batches change the order of float32 sums only; embeddings are of size 1, a wrong image or output differs by 0.01 and more.
     public const float Tolerance = 1e-5f;
 
-    private static string s_folder = "";
+    private static string _folder = "";
 
     public static string Checkpoint { get; private set; } = "";
 
@@ -26,7 +26,7 @@ public static class TestModel
     /// <summary>Seven images of different sizes and contents; the last one is a JPEG.</summary>
     public static IReadOnlyList<string> Images { get; private set; } = [];
 
-    public static string ImageFolder => Path.Combine(s_folder, "images");
+    public static string ImageFolder => Path.Combine(_folder, "images");
 
     public static SiglipVisionConfig Config { get; } = new()
     {
@@ -41,7 +41,7 @@ public static class TestModel
     [AssemblyInitialize]
     public static void Create(TestContext _)
     {
-        s_folder = Directory.CreateTempSubdirectory("siglip-mlnet-tests-").FullName;
+        _folder = Directory.CreateTempSubdirectory("siglip-mlnet-tests-").FullName;
         Checkpoint = SaveCheckpoint("checkpoint", Config, seed: 1);
         CheckpointWithoutHead = SaveCheckpoint("without-head", Config with { VisionUseHead = false }, seed: 2);
 
@@ -52,7 +52,7 @@ public static class TestModel
     }
 
     [AssemblyCleanup]
-    public static void Delete() => Directory.Delete(s_folder, recursive: true);
+    public static void Delete() => Directory.Delete(_folder, recursive: true);
 
     public static string SaveCheckpoint(string name, SiglipVisionConfig config, long seed)
     {
@@ -74,7 +74,7 @@ public static class TestModel
             parameter.add_(torch.randn_like(parameter).mul_(0.3));
     }
 
-    public static string NewPath(string name) => Path.Combine(s_folder, name);
+    public static string NewPath(string name) => Path.Combine(_folder, name);
 
     public static string SaveImage(string name, int width, int height, Func<int, int, SKColor> color)
     {
