@@ -11,10 +11,14 @@ internal readonly struct JsonFields(JsonElement element, string source)
         {
             JsonDocument document = JsonDocument.Parse(json);
             if (document.RootElement.ValueKind == JsonValueKind.Object)
+            {
+                CheckTexts(document.RootElement);
                 return document;
+            }
+
             document.Dispose();
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw new InvalidDataException($"{source} is not valid JSON: {e.Message}", e);
         }
@@ -52,6 +56,28 @@ internal readonly struct JsonFields(JsonElement element, string source)
         if (value.ValueKind != JsonValueKind.Array || value.EnumerateArray().Any(item => item.ValueKind != JsonValueKind.Number))
             throw Wrong(name, value, "a list of numbers");
         return [.. value.EnumerateArray().Select(item => item.GetSingle())];
+    }
+
+    // The parser lets escape sequences pass that are no Unicode characters; reading such a text fails with InvalidOperationException.
+    private static void CheckTexts(JsonElement element)
+    {
+        if (element.ValueKind == JsonValueKind.String)
+        {
+            _ = element.GetString();
+        }
+        else if (element.ValueKind == JsonValueKind.Array)
+        {
+            foreach (JsonElement item in element.EnumerateArray())
+                CheckTexts(item);
+        }
+        else if (element.ValueKind == JsonValueKind.Object)
+        {
+            foreach (JsonProperty property in element.EnumerateObject())
+            {
+                _ = property.Name;
+                CheckTexts(property.Value);
+            }
+        }
     }
 
     private InvalidDataException Wrong(string name, JsonElement value, string expected)

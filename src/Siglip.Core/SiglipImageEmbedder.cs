@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -57,6 +58,7 @@ public sealed class SiglipImageEmbedder : IDisposable
     public static SiglipImageEmbedder FromPretrained(string model, SiglipImageEmbedderOptions? options = null)
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        TorchDevice.Find((options ?? new SiglipImageEmbedderOptions()).Device); // before the weights are read
         SiglipVisionModel loaded = checkpoint.LoadVisionModel();
         try
         {
@@ -123,42 +125,33 @@ public sealed class SiglipImageEmbedder : IDisposable
         return EmbedPixelValues(pixelValues, images.Count, outputs);
     }
 
-    /// <summary>Embeds images that come in an asynchronous sequence: decoded and resized ahead, in batches, results in the input's order.</summary>
+    /// <summary>Embeds image files, in batches: while the model computes one, the next is decoded and resized on all cores.</summary>
+    /// <param name="imagePaths">The files.</param>
+    /// <param name="cancellationToken">Ends the sequence before the next batch.</param>
+    /// <returns>One embedding for each file, in their order.</returns>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">A file is no image, or a damaged one.</exception>
+    /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
+    public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<string> imagePaths, CancellationToken cancellationToken) =>
+        EmbedAsync(imagePaths, path => RgbImage.Load(path, _options.ApplyExifOrientation), cancellationToken);
+
+    /// <summary>Embeds encoded images, in batches: while the model computes one, the next is decoded and resized on all cores.</summary>
+    /// <param name="encodedImages">The bytes of JPEG, PNG, WebP, GIF or BMP files.</param>
+    /// <param name="cancellationToken">Ends the sequence before the next batch.</param>
+    /// <returns>One embedding for each image, in their order.</returns>
+    /// <exception cref="InvalidDataException">One is no image, or a damaged one.</exception>
+    /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
+    public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(
+        IAsyncEnumerable<ReadOnlyMemory<byte>> encodedImages, CancellationToken cancellationToken) =>
+        EmbedAsync(encodedImages, encoded => RgbImage.Decode(encoded, "the image", _options.ApplyExifOrientation), cancellationToken);
+
+    /// <summary>Embeds images, in batches: while the model computes one, the next is resized on all cores.</summary>
     /// <param name="images">The images.</param>
     /// <param name="cancellationToken">Ends the sequence before the next batch.</param>
+    /// <returns>One embedding for each image, in their order.</returns>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
-    public async IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(
-        IAsyncEnumerable<RgbImage> images, [EnumeratorCancellation] CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(images);
-        long done = 0;
-        Task<SiglipImageEmbeddings>? running = null; // computes while the next batch is read and resized
-        var batch = new List<float[]>(_options.BatchSize);
-        await foreach (RgbImage image in images.WithCancellation(cancellationToken))
-        {
-            float[] pixelValues = new float[_processor.PixelValueCount];
-            _processor.Preprocess(image, pixelValues);
-            batch.Add(pixelValues);
-            if (batch.Count < _options.BatchSize)
-                continue;
-
-            SiglipImageEmbeddings? finished = running is null ? null : await running;
-            running = Start(batch);
-            batch = new List<float[]>(_options.BatchSize);
-            for (int i = 0; i < (finished?.Count ?? 0); i++)
-                yield return new SiglipImageEmbedding(done++, finished!.Get(Output, i).ToArray());
-        }
-
-        foreach (Task<SiglipImageEmbeddings>? last in (Task<SiglipImageEmbeddings>?[])[running, batch.Count == 0 ? null : Start(batch)])
-        {
-            SiglipImageEmbeddings? finished = last is null ? null : await last;
-            for (int i = 0; i < (finished?.Count ?? 0); i++)
-                yield return new SiglipImageEmbedding(done++, finished!.Get(Output, i).ToArray());
-        }
-
-        Task<SiglipImageEmbeddings> Start(List<float[]> rows) =>
-            Task.Run(() => EmbedPixelValues([.. rows.SelectMany(row => row)], rows.Count, Output), cancellationToken);
-    }
+    public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<RgbImage> images, CancellationToken cancellationToken) =>
+        EmbedAsync(images, image => image, cancellationToken);
 
     /// <summary>Frees the model; a forward pass in flight on another thread ends first.</summary>
     public void Dispose()
@@ -206,6 +199,72 @@ public sealed class SiglipImageEmbedder : IDisposable
             LeavePass();
         }
     }
+
+    private async IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync<T>(
+        IAsyncEnumerable<T> items, Func<T, RgbImage> decode, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(items);
+        long done = 0;
+        Task<Batch>? running = null;
+        await foreach (T[] chunk in items.Chunk(_options.BatchSize).WithCancellation(cancellationToken))
+        {
+            Task<Batch> prepared = Task.Run(() => Prepare(chunk, decode), cancellationToken);
+            if (running is not null)
+            {
+                foreach (SiglipImageEmbedding embedding in Results(await running))
+                    yield return embedding;
+            }
+
+            Batch next = await prepared;
+            running = Task.Run(() => Compute(next), cancellationToken);
+        }
+
+        if (running is not null)
+        {
+            foreach (SiglipImageEmbedding embedding in Results(await running))
+                yield return embedding;
+        }
+
+        IEnumerable<SiglipImageEmbedding> Results(Batch batch)
+        {
+            for (int i = 0; i < batch.Errors.Length; i++)
+                yield return new SiglipImageEmbedding(done++, batch.Embeddings!.Get(Output, i).ToArray(), batch.Errors[i]);
+        }
+    }
+
+    private Batch Prepare<T>(T[] items, Func<T, RgbImage> decode)
+    {
+        var batch = new Batch(new float[items.Length * _processor.PixelValueCount], new Exception?[items.Length], null);
+        Parallel.For(0, items.Length, i =>
+        {
+            try
+            {
+                _processor.Preprocess(decode(items[i]), PixelValuesOf(batch.PixelValues, i));
+            }
+            catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+            {
+                batch.Errors[i] = e;
+            }
+        });
+        if (!_options.BadImagesAreMissing && batch.Errors.FirstOrDefault(error => error is not null) is { } first)
+            ExceptionDispatchInfo.Throw(first);
+        return batch;
+    }
+
+    private Batch Compute(Batch batch)
+    {
+        SiglipImageEmbeddings embeddings = EmbedPixelValues(batch.PixelValues, batch.Errors.Length, Output);
+        int length = GetLength(Output);
+        for (int i = 0; i < batch.Errors.Length; i++)
+        {
+            if (batch.Errors[i] is not null)
+                embeddings.Values(Output).AsSpan(i * length, length).Fill(float.NaN);
+        }
+
+        return batch with { Embeddings = embeddings };
+    }
+
+    private sealed record Batch(float[] PixelValues, Exception?[] Errors, SiglipImageEmbeddings? Embeddings);
 
     private float[] ToArray(Tensor embeddings)
     {

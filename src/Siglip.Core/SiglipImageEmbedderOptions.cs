@@ -18,4 +18,8 @@ public sealed record SiglipImageEmbedderOptions
 
     /// <summary>Whether images are turned as their EXIF data say. The default is false, as in transformers' image processor.</summary>
     public bool ApplyExifOrientation { get; init; }
+
+    /// <summary>Whether an image that cannot be read gives an embedding of NaN, with the reason, instead of ending the sequence of
+    /// <c>EmbedAsync</c>. The default is false.</summary>
+    public bool BadImagesAreMissing { get; init; }
 }

@@ -15,14 +15,20 @@ public sealed record SiglipImageEmbeddings(int Count, float[]? PatchEmbeddings, 
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, Count);
-        float[] values = output switch
-        {
-            SiglipEmbeddingOutputs.PatchEmbeddings => PatchEmbeddings,
-            SiglipEmbeddingOutputs.PooledEmbedding => PooledEmbeddings,
-            SiglipEmbeddingOutputs.MeanPatchEmbedding => MeanPatchEmbeddings,
-            _ => null,
-        } ?? throw new ArgumentException($"{output} is not among the outputs of this batch.", nameof(output));
+        float[] values = Values(output);
         int length = values.Length / Count;
         return values.AsSpan(index * length, length);
     }
+
+    /// <summary>One output of all images.</summary>
+    /// <param name="output">A single flag.</param>
+    /// <returns>[count, hidden], or [count, patches, hidden], row-major.</returns>
+    /// <exception cref="ArgumentException">The output was not asked for, or it is no single flag.</exception>
+    public float[] Values(SiglipEmbeddingOutputs output) => output switch
+    {
+        SiglipEmbeddingOutputs.PatchEmbeddings => PatchEmbeddings,
+        SiglipEmbeddingOutputs.PooledEmbedding => PooledEmbeddings,
+        SiglipEmbeddingOutputs.MeanPatchEmbedding => MeanPatchEmbeddings,
+        _ => null,
+    } ?? throw new ArgumentException($"{output} is not among the outputs of this batch.", nameof(output));
 }

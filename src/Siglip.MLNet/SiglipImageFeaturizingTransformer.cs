@@ -81,6 +81,10 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
         Embedder.Dispose();
     }
 
+    /// <summary>The same with another answer to bad images. It shares this transformer's model, and is not to be disposed.</summary>
+    internal SiglipImageFeaturizingTransformer WithBadImages(BadImageHandling badImages) =>
+        new(Environment, Settings with { BadImages = badImages }, Embedder, SavedDtype, WeightsSha256);
+
     internal FeaturizedSchema Bind(DataViewSchema inputSchema)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);

@@ -14,7 +14,8 @@ internal static class CheckpointText
     public static string Read(Stream stream, string source)
     {
         if (stream.Length > MaxLength)
-            throw new InvalidDataException($"{source} has {stream.Length:N0} bytes, at most {MaxLength:N0} are allowed; it is no configuration file.");
+            throw new InvalidDataException($"{source} has {stream.Length:N0} bytes, at most {MaxLength:N0} are allowed; it is "
+                + "no configuration file.");
         using var reader = new StreamReader(stream, System.Text.Encoding.UTF8, leaveOpen: true);
         return reader.ReadToEnd();
     }

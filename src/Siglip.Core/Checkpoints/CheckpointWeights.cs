@@ -24,7 +24,8 @@ internal sealed class CheckpointWeights : IDisposable
             foreach ((string name, SafetensorsEntry entry) in file.Tensors)
             {
                 if (!_tensors.TryAdd(name, entry))
-                    throw new InvalidDataException($"{file.Source}: tensor '{name}' is also in {_fileOf[name].Source}; each tensor must be in one file only.");
+                    throw new InvalidDataException($"{file.Source}: tensor '{name}' is also in {_fileOf[name].Source}; each "
+                        + "tensor must be in one file only.");
                 _fileOf.Add(name, file);
             }
         }
@@ -113,7 +114,8 @@ internal sealed class CheckpointWeights : IDisposable
         if (shards.Length > MaxShards)
             throw new InvalidDataException($"'{index}' names {shards.Length} files, at most {MaxShards} are allowed.");
         if (Array.Find(shards, shard => !File.Exists(Path.Combine(folder, shard))) is { } missing)
-            throw new FileNotFoundException($"The file '{Path.Combine(folder, missing)}' does not exist, but '{index}' names it; fetch it again.",
+            throw new FileNotFoundException($"The file '{Path.Combine(folder, missing)}' does not exist, but '{index}' names "
+                + "it; fetch it again.",
                 Path.Combine(folder, missing));
 
         CheckpointWeights weights = OpenAll(shards.Select(shard => Path.Combine(folder, shard)));
@@ -139,7 +141,8 @@ internal sealed class CheckpointWeights : IDisposable
             // The name comes from whoever made the file: it must not lead out of the folder.
             if (property.Value.ValueKind != JsonValueKind.String || property.Value.GetString() is not { } shard
                 || shard.AsSpan().ContainsAny("/\\:\0") || !shard.EndsWith(".safetensors", StringComparison.Ordinal))
-                throw new InvalidDataException($"'{index}' has {property.Value.GetRawText()} for tensor '{property.Name}', expected the plain name of a "
+                throw new InvalidDataException($"'{index}' has {property.Value.GetRawText()} for tensor '{property.Name}', "
+                    + "expected the plain name of a "
                     + ".safetensors file in the same folder.");
             if (!shardOf.TryAdd(property.Name, shard))
                 throw new InvalidDataException($"'{index}' names tensor '{property.Name}' twice.");

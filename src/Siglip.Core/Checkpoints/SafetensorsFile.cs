@@ -29,7 +29,8 @@ public sealed class SafetensorsFile : IDisposable
         (_file, _stream, Source, _leaveOpen) = (file, stream, source, leaveOpen);
         Length = file is null ? stream!.Length : RandomAccess.GetLength(file);
         if (Length < SafetensorsHeader.PrefixLength)
-            throw new InvalidDataException($"{source}: the file has {Length} bytes, which is too short for a safetensors header; fetch it again.");
+            throw new InvalidDataException($"{source}: the file has {Length} bytes, which is too short for a safetensors "
+                + "header; fetch it again.");
 
         Span<byte> prefix = stackalloc byte[SafetensorsHeader.PrefixLength];
         ReadAt(0, prefix);
@@ -275,7 +276,8 @@ public sealed class SafetensorsFile : IDisposable
             if (!names.Add(name))
                 throw new ArgumentException($"Two tensors have the name '{name}'; each name may occur once.", nameof(tensors));
             if (!SafetensorsDtype.Contains(value.dtype))
-                throw new ArgumentException($"Tensor '{name}' has type {value.dtype}, which safetensors does not have; convert it to one of "
+                throw new ArgumentException($"Tensor '{name}' has type {value.dtype}, which safetensors does not have; convert "
+                    + "it to one of "
                     + $"{SafetensorsDtype.AllNames}.", nameof(tensors));
             parts.Add(ToPart(name, value, value.dtype));
         }
@@ -284,13 +286,13 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     // Views of a contiguous tensor that a span can hold, with the byte at which each one begins.
-    private static IEnumerable<(long At, Tensor Part)> Parts(Tensor contiguous)
+    internal static IEnumerable<(long At, Tensor Part)> Parts(Tensor contiguous, long maxLength = MaxSpanLength)
     {
         long count = contiguous.numel(), size = SafetensorsDtype.Size(contiguous.dtype);
         using Tensor detached = contiguous.detach();
         using Tensor flat = detached.reshape(-1);
-        for (long at = 0; at < count; at += MaxSpanLength / size)
-            yield return (at * size, flat.narrow(0, at, Math.Min(MaxSpanLength / size, count - at)));
+        for (long at = 0; at < count; at += maxLength / size)
+            yield return (at * size, flat.narrow(0, at, Math.Min(maxLength / size, count - at)));
     }
 
     private SafetensorsEntry Find(string name)

@@ -16,7 +16,8 @@ internal static class SafetensorsHeader
     public static int CheckLength(ulong announced, long fileLength, string source)
     {
         if (announced > MaxLength)
-            throw new InvalidDataException($"{source}: the header has {announced:N0} bytes, at most {MaxLength:N0} are allowed; the file is damaged or not safetensors.");
+            throw new InvalidDataException($"{source}: the header has {announced:N0} bytes, at most {MaxLength:N0} are allowed; "
+                + "the file is damaged or not safetensors.");
         if ((long)announced > fileLength - PrefixLength)
             throw CutOff(source, fileLength, PrefixLength + (long)announced);
         return (int)announced;
@@ -52,7 +53,8 @@ internal static class SafetensorsHeader
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             // InvalidOperationException: an escape sequence in a text that is no Unicode character.
-            throw new InvalidDataException($"{source}: the header is not valid JSON ({e.Message}); the file is damaged or not safetensors.", e);
+            throw new InvalidDataException($"{source}: the header is not valid JSON ({e.Message}); the file is damaged or not "
+                + "safetensors.", e);
         }
     }
 
@@ -64,7 +66,8 @@ internal static class SafetensorsHeader
         foreach (JsonProperty property in value.EnumerateObject())
         {
             if (property.Value.ValueKind != JsonValueKind.String)
-                throw new InvalidDataException($"{source}: '{MetadataName}' has {Shorten(property.Value.GetRawText())} for '{Shorten(property.Name)}', expected a text.");
+                throw new InvalidDataException($"{source}: '{MetadataName}' has {Shorten(property.Value.GetRawText())} for "
+                    + $"'{Shorten(property.Name)}', expected a text.");
             if (!metadata.TryAdd(property.Name, property.Value.GetString()!))
                 throw new InvalidDataException($"{source}: '{MetadataName}' names '{Shorten(property.Name)}' twice; the file is damaged.");
         }
@@ -76,7 +79,8 @@ internal static class SafetensorsHeader
     {
         string what = $"{source}: tensor '{Shorten(property.Name)}'";
         if (property.Value.ValueKind != JsonValueKind.Object)
-            throw new InvalidDataException($"{what} is {Shorten(property.Value.GetRawText())}, expected an object with dtype, shape and data_offsets.");
+            throw new InvalidDataException($"{what} is {Shorten(property.Value.GetRawText())}, expected an object with dtype, "
+                + "shape and data_offsets.");
 
         JsonElement? dtypeField = null, shapeField = null, offsetsField = null;
         foreach (JsonProperty field in property.Value.EnumerateObject())
@@ -93,7 +97,8 @@ internal static class SafetensorsHeader
                     slot = ref offsetsField;
                     break;
                 default:
-                    throw new InvalidDataException($"{what} has a field '{Shorten(field.Name)}', expected dtype, shape and data_offsets only.");
+                    throw new InvalidDataException($"{what} has a field '{Shorten(field.Name)}', expected dtype, shape and "
+                        + "data_offsets only.");
             }
 
             if (slot is not null)
@@ -104,16 +109,20 @@ internal static class SafetensorsHeader
         if (dtypeField is not { ValueKind: JsonValueKind.String } dtypeName || SafetensorsDtype.Find(dtypeName.GetString()!) is not { } dtype)
             throw new InvalidDataException($"{what} has dtype {Text(dtypeField)}, expected one of {SafetensorsDtype.AllNames}.");
         if (Numbers(shapeField) is not { } shape || shape.Length > MaxDimensions)
-            throw new InvalidDataException($"{what} has shape {Text(shapeField)}, expected a list of at most {MaxDimensions} whole numbers of at least 0.");
+            throw new InvalidDataException($"{what} has shape {Text(shapeField)}, expected a list of at most {MaxDimensions} "
+                + "whole numbers of at least 0.");
         if (Numbers(offsetsField) is not [var begin, var end] || begin > end)
-            throw new InvalidDataException($"{what} has data_offsets {Text(offsetsField)}, expected its first byte and the byte after its last one.");
+            throw new InvalidDataException($"{what} has data_offsets {Text(offsetsField)}, expected its first byte and the byte "
+                + "after its last one.");
         if (Bytes(shape, dtype) is not { } length)
-            throw new InvalidDataException($"{what} has shape {Text(shapeField)}, which is more than any file can hold; the file is damaged.");
+            throw new InvalidDataException($"{what} has shape {Text(shapeField)}, which is more than any file can hold; the "
+                + "file is damaged.");
         if (length != end - begin)
             throw new InvalidDataException($"{what} has data_offsets [{begin}, {end}], hence {end - begin} bytes, but its dtype "
                 + $"{SafetensorsDtype.Name(dtype)} and shape {Text(shapeField)} need {length}; the file is damaged.");
         if (end > long.MaxValue - dataStart)
-            throw new InvalidDataException($"{what} has data_offsets [{begin}, {end}], which is more than any file can hold; the file is damaged.");
+            throw new InvalidDataException($"{what} has data_offsets [{begin}, {end}], which is more than any file can hold; "
+                + "the file is damaged.");
         return new SafetensorsEntry(dtype, shape, dataStart + begin, length);
     }
 
@@ -124,7 +133,8 @@ internal static class SafetensorsHeader
         foreach ((string name, SafetensorsEntry entry) in tensors.OrderBy(pair => pair.Value.Offset).ThenBy(pair => pair.Value.Length))
         {
             if (entry.Offset != at)
-                throw new InvalidDataException($"{source}: tensor '{Shorten(name)}' begins at data offset {entry.Offset - dataStart}, expected {at - dataStart}: "
+                throw new InvalidDataException($"{source}: tensor '{Shorten(name)}' begins at data offset "
+                    + $"{entry.Offset - dataStart}, expected {at - dataStart}: "
                     + $"there is {(entry.Offset > at ? "a gap before it" : "an overlap with the tensor before it")}; the file is damaged.");
             at = entry.Offset + entry.Length;
         }

@@ -73,10 +73,12 @@ public sealed partial class SiglipCheckpoint : IDisposable
         if (Directory.Exists(folder))
             return OpenFolder(Path.TrimEndingDirectorySeparator(folder));
         if (File.Exists(folder))
-            throw new ArgumentException($"'{folder}' is a file; name the folder with {ConfigName}, {PreprocessorName} and {CheckpointWeights.FileName} instead.", nameof(model));
+            throw new ArgumentException($"'{folder}' is a file; name the folder with {ConfigName}, {PreprocessorName} and "
+                + $"{CheckpointWeights.FileName} instead.", nameof(model));
 
         string advice = HubId().IsMatch(model)
-            ? $" If '{model}' is meant as a model of the Hugging Face hub: copy its files {ConfigName}, {PreprocessorName} and {CheckpointWeights.FileName} "
+            ? $" If '{model}' is meant as a model of the Hugging Face hub: copy its files {ConfigName}, {PreprocessorName} and "
+                + $"{CheckpointWeights.FileName} "
                 + "into a folder, and name that folder."
             : $" Name a folder with {ConfigName}, {PreprocessorName} and {CheckpointWeights.FileName}, or '{Nano}'.";
         throw new FileNotFoundException($"The folder '{folder}' does not exist.{advice}", folder);
@@ -100,7 +102,8 @@ public sealed partial class SiglipCheckpoint : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (Labels is null)
-            throw new InvalidOperationException($"'{Source}' has no classifier (no tensor classifier.weight). Load it as a SiglipVisionModel, or train a classifier first.");
+            throw new InvalidOperationException($"'{Source}' has no classifier (no tensor classifier.weight). Load it as a "
+                + "SiglipVisionModel, or train a classifier first.");
 
         var faults = new TensorFaults(Config, Tensors);
         foreach ((string name, long[] shape) in ExpectedTensors.OfClassifier(Config, Labels.Count))
@@ -110,7 +113,8 @@ public sealed partial class SiglipCheckpoint : IDisposable
             faults.Unexpected(name);
         faults.ThrowIfAny($"'{Source}'");
         if (Labels.CountBy(label => label).FirstOrDefault(pair => pair.Value > 1).Key is { } twice)
-            throw new InvalidDataException($"'{Source}': id2label in {ConfigName} has the label '{twice}' twice; give each class a name of its own.");
+            throw new InvalidDataException($"'{Source}': id2label in {ConfigName} has the label '{twice}' twice; give each "
+                + "class a name of its own.");
 
         return Load(() => new SiglipForImageClassification(Config, Labels));
     }
@@ -161,9 +165,11 @@ public sealed partial class SiglipCheckpoint : IDisposable
     {
         string config = Path.Combine(folder, ConfigName), preprocessor = Path.Combine(folder, PreprocessorName);
         if (!File.Exists(config))
-            throw new FileNotFoundException($"The file '{config}' does not exist. Copy the {ConfigName} that belongs to the weights into the folder.", config);
+            throw new FileNotFoundException($"The file '{config}' does not exist. Copy the {ConfigName} that belongs to the "
+                + "weights into the folder.", config);
         if (!File.Exists(preprocessor))
-            throw new FileNotFoundException($"The file '{preprocessor}' does not exist. It says how images are resized and normalized, which decides the numbers: "
+            throw new FileNotFoundException($"The file '{preprocessor}' does not exist. It says how images are resized and "
+                + "normalized, which decides the numbers: "
                 + "copy the one that belongs to the weights into the folder.", preprocessor);
         return Create(CheckpointText.Read(config), CheckpointText.Read(preprocessor), CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{preprocessor}'");
     }
@@ -175,7 +181,8 @@ public sealed partial class SiglipCheckpoint : IDisposable
         if (weights is null || config is null || preprocessor is null)
         {
             weights?.Dispose();
-            throw new FileNotFoundException($"This build of Siglip.Core does not contain the model '{Nano}': the folder models/siglip-nano-cifar10 was missing "
+            throw new FileNotFoundException($"This build of Siglip.Core does not contain the model '{Nano}': the folder "
+                + "models/siglip-nano-cifar10 was missing "
                 + "when it was built. Build it with that folder, or name another model's folder.");
         }
 
@@ -260,7 +267,8 @@ public sealed partial class SiglipCheckpoint : IDisposable
         {
             if (!int.TryParse(property.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int index) || index >= labels.Length || labels[index] is not null
                 || property.Value.ValueKind != JsonValueKind.String)
-                throw new InvalidDataException($"{source}: 'id2label' has {property}, expected each number from 0 to {labels.Length - 1} once, with the name of its class.");
+                throw new InvalidDataException($"{source}: 'id2label' has {property}, expected each number from 0 to "
+                    + $"{labels.Length - 1} once, with the name of its class.");
             labels[index] = property.Value.GetString();
         }
 

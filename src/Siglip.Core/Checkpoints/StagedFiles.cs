@@ -20,6 +20,20 @@ internal sealed class StagedFiles : IDisposable
         });
     }
 
+    /// <summary>Makes sure, before a long computation, that a file can be written: its folder exists and takes new files.</summary>
+    /// <exception cref="IOException">It cannot.</exception>
+    public static void CheckWritable(string path)
+    {
+        path = Path.GetFullPath(path);
+        Saving(path, () =>
+        {
+            if (Directory.Exists(path))
+                throw new IOException("it is a folder.");
+            string probe = Path.Combine(Path.GetDirectoryName(path)!, $".{Path.GetFileName(path)}.{Guid.NewGuid():N}.tmp");
+            new FileStream(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose).Dispose();
+        });
+    }
+
     /// <summary>Writes a text file, ending in a line feed.</summary>
     public void AddText(string path, string text) =>
         Add(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text.TrimEnd('\n') + "\n")));
@@ -50,7 +64,8 @@ internal sealed class StagedFiles : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new IOException($"'{Path.GetFullPath(path)}' cannot be written: {e.Message} Choose a folder that may be written to and has enough space.", e);
+            throw new IOException($"'{Path.GetFullPath(path)}' cannot be written: {e.Message} Choose a folder that may be "
+                + "written to and has enough space.", e);
         }
     }
 }

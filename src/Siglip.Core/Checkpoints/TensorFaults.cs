@@ -19,7 +19,8 @@ internal sealed class TensorFaults(SiglipVisionConfig config, IReadOnlyDictionar
         if (!stored.TryGetValue(name, out SafetensorsEntry? entry))
             _missing.Add(name);
         else if (!entry.Shape.SequenceEqual(shape))
-            _wrong.Add($"Tensor '{name}' has shape [{string.Join(", ", entry.Shape)}], expected [{string.Join(", ", shape)}]{Reason(name)}.");
+            _wrong.Add($"Tensor '{name}' has shape [{string.Join(", ", entry.Shape)}], expected "
+                + $"[{string.Join(", ", shape)}]{Reason(name)}.");
         else if (entry.Dtype is not (ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16))
             _wrong.Add($"Tensor '{name}' has dtype {SafetensorsDtype.Name(entry.Dtype)}, expected F32, F16 or BF16.");
     }

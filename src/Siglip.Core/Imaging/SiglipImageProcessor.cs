@@ -76,7 +76,7 @@ public sealed class SiglipImageProcessor
         }
     }
 
-    private RgbImage Resize(RgbImage image)
+    internal RgbImage Resize(RgbImage image)
     {
         if (Config.DoResize)
             return ImageResizer.Resize(image, Config.Width, Config.Height, Config.Resample);

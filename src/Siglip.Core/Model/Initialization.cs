@@ -13,18 +13,18 @@ internal static class Initialization
     private const double ShareOfCutNormal = 0.95449973610364158;
 
     [ThreadStatic]
-    private static bool t_skipped;
+    private static bool _skipped;
 
     /// <summary>Until disposal, modules that this thread creates keep whatever torch left in the large matrices: they are about to be loaded.</summary>
     public static IDisposable Skip()
     {
-        t_skipped = true;
+        _skipped = true;
         return new Skipping();
     }
 
     public static void XavierUniform(Linear linear, double? biasDeviation = null)
     {
-        if (t_skipped)
+        if (_skipped)
             return;
         nn.init.xavier_uniform_(linear.weight!);
         if (biasDeviation is { } deviation)
@@ -36,7 +36,7 @@ internal static class Initialization
     /// <summary>Normal, cut at two standard deviations and widened so that the variance is 1 / <paramref name="fanIn"/>.</summary>
     public static void LecunNormal(Tensor weight, long fanIn)
     {
-        if (t_skipped)
+        if (_skipped)
             return;
 
         // By the inverse of the distribution function, as torch does it; TorchSharp 0.107's trunc_normal_ gives every value the same number.
@@ -49,6 +49,6 @@ internal static class Initialization
 
     private sealed class Skipping : IDisposable
     {
-        public void Dispose() => t_skipped = false;
+        public void Dispose() => _skipped = false;
     }
 }

@@ -17,15 +17,15 @@ public static partial class TorchNative
     private const string ShimFile = "libLibTorchSharp.so";
 
     private static readonly Lock Gate = new();
-    private static nint s_patched;
-    private static bool s_ready;
+    private static nint _patched;
+    private static bool _ready;
 
     /// <summary>Loads libtorch, if that has not happened yet. Every entry point of this library calls it.</summary>
     /// <remarks>Call it before your own first use of <see cref="torch"/>, if that comes before the first use of this library.</remarks>
     /// <exception cref="DllNotFoundException">The application references no package with the native libraries.</exception>
     public static void Ensure()
     {
-        if (Volatile.Read(ref s_ready))
+        if (Volatile.Read(ref _ready))
             return;
 
         var owner = typeof(torch).Assembly; // typeof does not run torch's static constructor
@@ -35,7 +35,7 @@ public static partial class TorchNative
                 + $"TorchSharp-cuda-windows, version {owner.GetName().Version?.ToString(3)}, to the application's project.");
 
         NativeLibrary.Load("LibTorchSharp", owner, null);
-        Volatile.Write(ref s_ready, true);
+        Volatile.Write(ref _ready, true);
     }
 
 #pragma warning disable CA2255 // A module initializer in a library: it registers one handler, loads nothing and never throws.
@@ -54,8 +54,8 @@ public static partial class TorchNative
     {
         lock (Gate) // must not touch torch: another thread may be in its static constructor and wait here
         {
-            if (s_patched != 0)
-                return s_patched;
+            if (_patched != 0)
+                return _patched;
             if (FindNative(ShimFile) is not { } shim)
                 return 0;
 
@@ -70,7 +70,7 @@ public static partial class TorchNative
                     return 0;
             }
 
-            return s_patched = LoadFromMemory(image) is var handle and not 0 ? handle : LoadFromTemporaryFile(image);
+            return _patched = LoadFromMemory(image) is var handle and not 0 ? handle : LoadFromTemporaryFile(image);
         }
     }
 

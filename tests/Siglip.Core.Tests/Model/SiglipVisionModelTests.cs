@@ -13,7 +13,12 @@ public sealed class SiglipVisionModelTests
     {
         using var model = new SiglipVisionModel(new SiglipVisionConfig
         {
-            HiddenSize = 768, IntermediateSize = 3072, NumHiddenLayers = 12, NumAttentionHeads = 12, ImageSize = 224, PatchSize = 16,
+            HiddenSize = 768,
+            IntermediateSize = 3072,
+            NumHiddenLayers = 12,
+            NumAttentionHeads = 12,
+            ImageSize = 224,
+            PatchSize = 16,
         });
         using var noGradients = inference_mode();
         using Tensor pixelValues = zeros(1, 3, 224, 224), embeddings = model.call(pixelValues);

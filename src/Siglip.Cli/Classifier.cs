@@ -1,0 +1,117 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Siglip.Core;
+using Siglip.MLNet;
+
+namespace Siglip.Cli;
+
+/// <summary>A saved ML.NET model that takes an image's path and gives a label: what <c>siglip train</c> writes.</summary>
+internal sealed class Classifier : IDisposable
+{
+    public const string ImagePathColumn = "ImagePath";
+    public const string EmbeddingColumn = "Embedding";
+    public const string LabelColumn = "Label";
+    public const string PredictedLabelColumn = "PredictedLabel";
+    public const string ScoreColumn = "Score";
+
+    private readonly MLContext _mlContext;
+    private readonly ITransformer _model;
+
+    private Classifier(MLContext mlContext, ITransformer model, IReadOnlyList<string> labels) => (_mlContext, _model, Labels) = (mlContext, model, labels);
+
+    /// <summary>The classes, in the order of the probabilities.</summary>
+    public IReadOnlyList<string> Labels { get; }
+
+    /// <summary>Loads a model.</summary>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">It is no model, or one that does not take a path and give a label.</exception>
+    public static Classifier Load(string path)
+    {
+        if (!File.Exists(path))
+            throw new FileNotFoundException($"The model '{path}' does not exist; train one with: siglip train FOLDER --output {path}");
+
+        var mlContext = new MLContext();
+        ITransformer model;
+        DataViewSchema inputSchema;
+        try
+        {
+            model = mlContext.Model.Load(path, out inputSchema);
+        }
+        catch (Exception e) when (e is FormatException or InvalidDataException or ArgumentException or IndexOutOfRangeException or EndOfStreamException
+            or InvalidOperationException)
+        {
+            throw new InvalidDataException($"'{path}' is not a model that can be loaded: {e.Message} Train one with: siglip train FOLDER --output {path}", e);
+        }
+
+        try
+        {
+            return new Classifier(mlContext, model, FindLabels(path, model, inputSchema));
+        }
+        catch
+        {
+            (model as IDisposable)?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Classifies images, in batches, in their order.</summary>
+    /// <returns>The label and the probabilities of each image; a null label if the image could not be read.</returns>
+    public IEnumerable<(string? Label, float[] Probabilities)> Classify(IEnumerable<string> paths)
+    {
+        IDataView images = _mlContext.Data.LoadFromEnumerable(paths.Select(path => new ImageRow { ImagePath = path }));
+        IDataView predictions = Steps(_model).Aggregate(images, (view, step) =>
+            (step is SiglipImageFeaturizingTransformer featurizer ? featurizer.WithBadImages(BadImageHandling.Missing) : step).Transform(view));
+        DataViewSchema.Column label = predictions.Schema[PredictedLabelColumn], score = predictions.Schema[ScoreColumn];
+        using DataViewRowCursor cursor = predictions.GetRowCursor([label, score]);
+        ValueGetter<ReadOnlyMemory<char>> getLabel = cursor.GetGetter<ReadOnlyMemory<char>>(label);
+        ValueGetter<VBuffer<float>> getScore = cursor.GetGetter<VBuffer<float>>(score);
+        VBuffer<float> scores = default;
+        ReadOnlyMemory<char> text = default;
+        while (cursor.MoveNext())
+        {
+            getScore(ref scores);
+            getLabel(ref text);
+            float[] probabilities = scores.DenseValues().ToArray();
+            yield return (probabilities.Any(float.IsNaN) ? null : text.ToString(), probabilities);
+        }
+    }
+
+    /// <summary>One sentence about an image that gave no label.</summary>
+    public static string WhyUnreadable(string path)
+    {
+        try
+        {
+            RgbImage.Load(path);
+            return $"'{path}' gave no probabilities; the model may be damaged.";
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+        {
+            return e.Message;
+        }
+    }
+
+    private static IEnumerable<ITransformer> Steps(ITransformer model) => model is IEnumerable<ITransformer> chain ? chain : [model];
+
+    public void Dispose() => (_model as IDisposable)?.Dispose();
+
+    private static string[] FindLabels(string path, ITransformer model, DataViewSchema inputSchema)
+    {
+        if (inputSchema?.GetColumnOrNull(ImagePathColumn) is not { Type: TextDataViewType })
+            throw new InvalidDataException($"'{path}' is an ML.NET model, but none that takes a text column '{ImagePathColumn}'; expected one written by siglip train.");
+
+        DataViewSchema output = model.GetOutputSchema(inputSchema);
+        if (output.GetColumnOrNull(PredictedLabelColumn) is not { Type: TextDataViewType }
+            || output.GetColumnOrNull(ScoreColumn) is not { Type: VectorDataViewType { ItemType: NumberDataViewType } } score)
+            throw new InvalidDataException($"'{path}' is an ML.NET model, but no classifier with the columns {PredictedLabelColumn} and {ScoreColumn}; "
+                + "expected one written by siglip train.");
+
+        VBuffer<ReadOnlyMemory<char>> names = default;
+        score.Annotations.GetValue("SlotNames", ref names);
+        return [.. names.DenseValues().Select(name => name.ToString())];
+    }
+
+    private sealed class ImageRow
+    {
+        public string ImagePath { get; set; } = "";
+    }
+}

@@ -1,0 +1,83 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+
+namespace Siglip.Cli;
+
+/// <summary>Runs a verb and turns whatever happens into an exit code: never a bare stack trace.</summary>
+internal static class CommandLineRunner
+{
+    public const int Success = 0;
+    public const int UserError = 1;
+    public const int WrongUsage = 2;
+    public const int SomeFailed = 3;
+
+    public static async Task<int> RunAsync(RootCommand root, string[] args)
+    {
+        ParseResult parsed = root.Parse(args);
+        if (parsed.Errors.Count > 0)
+        {
+            foreach (var error in parsed.Errors)
+                Console.Error.WriteLine($"siglip: {error.Message}");
+            string verb = parsed.CommandResult.Command is RootCommand ? "" : $"{parsed.CommandResult.Command.Name} ";
+            Console.Error.WriteLine($"Run 'siglip {verb}--help' for what is expected.");
+            return WrongUsage;
+        }
+
+        using var cancellation = new CancellationTokenSource();
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Cancel);
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Cancel);
+        void Cancel(PosixSignalContext context)
+        {
+            context.Cancel = !cancellation.IsCancellationRequested; // the second time the process ends at once
+            cancellation.Cancel();
+        }
+
+        try
+        {
+            var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+            return await parsed.InvokeAsync(configuration, cancellation.Token);
+        }
+        catch (OperationCanceledException e) when (cancellation.IsCancellationRequested)
+        {
+            Console.Error.WriteLine(e is VerbCanceledException ? $"siglip: {e.Message}" : "siglip: cancelled; nothing was written.");
+            return UserError;
+        }
+        catch (Exception e)
+        {
+            Console.Error.WriteLine($"siglip: {Sentence(e)}");
+            if (Environment.GetEnvironmentVariable("SIGLIP_DEBUG") is not (null or "" or "0"))
+                Console.Error.WriteLine(e);
+            return UserError;
+        }
+    }
+
+    /// <summary>Lists the inputs that failed, if any.</summary>
+    /// <returns>The exit code.</returns>
+    public static int ReportFailed(IReadOnlyCollection<string> failed, int count)
+    {
+        if (failed.Count == 0)
+            return Success;
+        foreach (string failure in failed)
+            Console.Error.WriteLine($"siglip: {failure}");
+        Console.Error.WriteLine($"siglip: {failed.Count} of {count} images could not be read.");
+        return SomeFailed;
+    }
+
+    // The message of what went wrong, on one line.
+    private static string Sentence(Exception e)
+    {
+        while (e is AggregateException or TypeInitializationException or System.Reflection.TargetInvocationException && e.InnerException is { } inner)
+            e = inner;
+
+        string message = e.Message;
+        if (e is ArgumentException { ParamName: not null })
+            message = message.Split(" (Parameter '")[0];
+        if (e is ExternalException)
+            message = message.Split('\n')[0]; // libtorch appends its own stack
+        message = string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+        return e is IOException or UnauthorizedAccessException or InvalidDataException or ArgumentException or InvalidOperationException
+            or NotSupportedException or FormatException or DllNotFoundException or TimeoutException or OperationCanceledException
+            ? message
+            : $"{message} ({e.GetType().Name}; set SIGLIP_DEBUG=1 for details)";
+    }
+}

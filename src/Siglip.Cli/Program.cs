@@ -1,0 +1,14 @@
+using System.CommandLine;
+using Siglip.Cli;
+
+var root = new RootCommand("SigLIP image embeddings, classifiers on top of them, and training, from a shell.")
+{
+    TrainVerb.Create(),
+    EvaluateVerb.Create(),
+    PredictVerb.Create(),
+    EmbedVerb.Create(),
+    ForwardVerb.Create(),
+    FinetuneVerb.Create(),
+    InfoVerb.Create(),
+};
+return await CommandLineRunner.RunAsync(root, args);

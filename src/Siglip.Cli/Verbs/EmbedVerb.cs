@@ -1,0 +1,107 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using Siglip.Core;
+
+namespace Siglip.Cli;
+
+/// <summary><c>siglip embed</c>: images to a table of embeddings.</summary>
+internal static class EmbedVerb
+{
+    public static Command Create()
+    {
+        var inputs = new Argument<string[]>("INPUT") { Description = "Image files, folders, or @list.txt.", Arity = ArgumentArity.OneOrMore };
+        var output = new Option<string>("--output") { Description = "A .npy file (float32, a row for each image) or a .csv file.", Required = true };
+        var paths = new Option<string?>("--paths") { Description = "A text file that gets the images' paths, in the order of the rows." };
+        Option<string?> kind = CommonOptions.OutputKind();
+        Option<string> model = CommonOptions.Model();
+        Option<int> batchSize = CommonOptions.BatchSize();
+        Option<string> device = CommonOptions.Device();
+        var normalize = new Option<bool>("--normalize") { Description = "Scale each embedding to length 1." };
+        var onError = new Option<string>("--on-error") { Description = "fail: stop at an image that cannot be read; missing: its row is NaN.", DefaultValueFactory = _ => "fail" };
+        onError.AcceptOnlyFromAmong("fail", "missing");
+        var shard = new Option<string?>("--shard") { Description = "I/N: only part I (from 0) of N equal parts of the images." };
+        shard.Validators.Add(result =>
+        {
+            if (ParseShard(result.GetValueOrDefault<string?>()) is null)
+                result.AddError($"--shard is '{result.GetValueOrDefault<string?>()}', expected I/N with I from 0 to N - 1, such as 0/4.");
+        });
+
+        var command = new Command("embed", "Turn images into embeddings.")
+        {
+            inputs, output, paths, kind, model, batchSize, device, normalize, onError, shard,
+        };
+        command.SetAction(async (parsed, cancellationToken) => await RunAsync(
+            parsed.GetRequiredValue(inputs), parsed.GetRequiredValue(output), parsed.GetValue(paths), parsed.GetRequiredValue(model),
+            parsed.GetValue(shard),
+            new SiglipImageEmbedderOptions
+            {
+                Output = CommonOptions.EmbeddingOf(parsed.GetValue(kind)),
+                BatchSize = parsed.GetValue(batchSize),
+                Device = parsed.GetRequiredValue(device),
+                Normalize = parsed.GetValue(normalize),
+                BadImagesAreMissing = true,
+            },
+            keepGoing: parsed.GetValue(onError) == "missing",
+            cancellationToken));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(
+        string[] inputs, string output, string? pathsOutput, string model, string? shard, SiglipImageEmbedderOptions options,
+        bool keepGoing, CancellationToken cancellationToken)
+    {
+        string extension = Path.GetExtension(output).ToLowerInvariant();
+        if (extension is not (".npy" or ".csv"))
+            throw new ArgumentException($"The output '{output}' ends in '{extension}', expected .npy or .csv.");
+
+        IReadOnlyList<string> files = ImageInputs.Expand(inputs);
+        if (ParseShard(shard) is var (part, parts))
+            files = [.. files.Skip((int)((long)files.Count * part / parts)).Take((int)(((long)files.Count * (part + 1) / parts) - ((long)files.Count * part / parts)))];
+
+        using var staged = new StagedFiles();
+        StagedFiles.CheckWritable(output);
+        if (pathsOutput is not null)
+            StagedFiles.CheckWritable(pathsOutput);
+        using SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(model, options);
+        bool patches = embedder.Output == SiglipEmbeddingOutputs.PatchEmbeddings;
+        int[] shape = patches ? [embedder.Config.NumPatches, embedder.Config.HiddenSize] : [embedder.Config.HiddenSize];
+
+        var failed = new List<string>();
+        long start = Stopwatch.GetTimestamp();
+        staged.Add(output, stream => ProgressDisplay.Run("Embedding", progress =>
+        {
+            using IEmbeddingWriter writer = extension == ".npy" ? new NpyWriter(stream, files.Count, shape) : new EmbeddingCsvWriter(stream, shape);
+            foreach (SiglipImageEmbedding embedding in embedder.EmbedAsync(files.ToAsyncEnumerable(), cancellationToken).ToBlockingEnumerable(cancellationToken))
+            {
+                string path = files[(int)embedding.Index];
+                if (embedding.Error is { } error)
+                {
+                    if (!keepGoing)
+                        throw new InvalidDataException($"{error.Message} With --on-error missing its row becomes NaN instead.", error);
+                    failed.Add(error.Message);
+                }
+
+                writer.Write(path, embedding.Values);
+                progress.Report(ProgressState.OfImages(embedding.Index + 1, files.Count, Stopwatch.GetElapsedTime(start)));
+            }
+
+            return 0;
+        }));
+        if (pathsOutput is not null)
+            staged.AddText(pathsOutput, string.Join('\n', files));
+        staged.Commit();
+
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{files.Count:N0} images to {output}: float32 [{string.Join(", ", shape.Prepend(files.Count))}], {files.Count / Stopwatch.GetElapsedTime(start).TotalSeconds:F0} images/s"));
+        return CommandLineRunner.ReportFailed(failed, files.Count);
+    }
+
+    private static (int Part, int Parts)? ParseShard(string? shard) =>
+        shard?.Split('/') is [var first, var second]
+        && int.TryParse(first, NumberStyles.None, CultureInfo.InvariantCulture, out int part)
+        && int.TryParse(second, NumberStyles.None, CultureInfo.InvariantCulture, out int parts)
+        && part < parts
+            ? (part, parts)
+            : null;
+}

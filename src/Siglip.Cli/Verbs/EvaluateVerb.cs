@@ -1,0 +1,70 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Siglip.Core;
+
+namespace Siglip.Cli;
+
+/// <summary><c>siglip evaluate</c>: accuracy and confusion matrix of a trained model on images whose classes are known.</summary>
+internal static class EvaluateVerb
+{
+    public static Command Create()
+    {
+        var model = new Argument<string>("MODEL") { Description = "A model written by siglip train." };
+        var folder = new Argument<string>("FOLDER") { Description = "The images, in one folder per class, with names that the model knows." };
+        Option<bool> json = CommonOptions.Json();
+        var command = new Command("evaluate", "Measure a trained model on images whose classes are known.") { model, folder, json };
+        command.SetAction((parsed, cancellationToken) =>
+            Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(folder), parsed.GetValue(json), cancellationToken)));
+        return command;
+    }
+
+    private static int Run(string modelPath, string folder, bool json, CancellationToken cancellationToken)
+    {
+        using Classifier classifier = Classifier.Load(modelPath);
+        ImageFolderDataset dataset = ImageFolderDataset.Open(folder);
+        string[] unknown = [.. dataset.Labels.Except(classifier.Labels)];
+        if (unknown.Length > 0)
+            throw new InvalidDataException($"The model does not know the classes {string.Join(", ", unknown)}; it knows {string.Join(", ", classifier.Labels)}. "
+                + "Name the class folders as in training.");
+
+        string[] files = [.. dataset.Images.Select(image => image.Path)];
+        var failed = new List<string>();
+        int[][] confusion = [.. classifier.Labels.Select(_ => new int[classifier.Labels.Count])];
+        Dictionary<string, int> index = classifier.Labels.Select((label, i) => (label, i)).ToDictionary(pair => pair.label, pair => pair.i);
+        foreach ((LabeledImage image, (string? label, _)) in dataset.Images.Zip(classifier.Classify(files)))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (label is null)
+                failed.Add(Classifier.WhyUnreadable(image.Path));
+            else
+                confusion[index[dataset.Labels[image.Label]]][index[label]]++;
+        }
+
+        var evaluation = new SiglipEvaluation(classifier.Labels, confusion, double.NaN);
+        Write(evaluation, json);
+        return CommandLineRunner.ReportFailed(failed, files.Length);
+    }
+
+    private static void Write(SiglipEvaluation evaluation, bool json)
+    {
+        if (json)
+        {
+            Results.WriteJson(new JsonObject
+            {
+                ["images"] = evaluation.Count,
+                ["accuracy"] = evaluation.Accuracy,
+                ["accuracyByClass"] = new JsonObject(evaluation.Labels.Select((label, i) =>
+                    KeyValuePair.Create(label, double.IsNaN(evaluation.AccuracyOf(i)) ? null : (JsonNode?)evaluation.AccuracyOf(i)))),
+                ["labels"] = new JsonArray([.. evaluation.Labels.Select(label => JsonValue.Create(label))]),
+                ["confusion"] = new JsonArray([.. evaluation.Confusion.Select(row => new JsonArray([.. row.Select(count => JsonValue.Create(count))]))]),
+            });
+            return;
+        }
+
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Accuracy on {evaluation.Count:N0} images: {evaluation.Accuracy:P1}"));
+        Console.WriteLine();
+        Results.WriteTable(["actual \\ predicted", .. evaluation.Labels, "accuracy"], evaluation.Labels.Select((label, i) =>
+            (string[])[label, .. evaluation.Confusion[i].Select(count => count.ToString(CultureInfo.InvariantCulture)), evaluation.AccuracyOf(i).ToString("P1", CultureInfo.InvariantCulture)]));
+    }
+}

@@ -1,0 +1,116 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using Siglip.Core;
+using TorchSharp;
+
+namespace Siglip.Cli;
+
+/// <summary><c>siglip finetune</c>: trains a classifier with its vision transformer.</summary>
+internal static class FinetuneVerb
+{
+    public static Command Create()
+    {
+        var defaults = new SiglipTrainingOptions();
+        var folder = new Argument<string>("FOLDER") { Description = "The training images, in one folder per class." };
+        var config = new Option<string>("--config") { Description = "A config.json; its model starts from random weights.", Required = true };
+        var output = new Option<string>("--output") { Description = "The folder that gets config.json, preprocessor_config.json and model.safetensors.", Required = true };
+        var validation = new Option<string?>("--validation") { Description = "Images to measure with, in folders of the same classes." };
+        var share = new Option<double>("--validation-share") { Description = "Without --validation: share of each class held out to measure with; 0 for none.", DefaultValueFactory = _ => 0.1 };
+        var epochs = new Option<int>("--epochs") { Description = "Passes over the training images.", DefaultValueFactory = _ => defaults.Epochs };
+        var batchSize = new Option<int>("--batch-size") { Description = "Images in one step.", DefaultValueFactory = _ => defaults.BatchSize };
+        var learningRate = new Option<double>("--learning-rate") { Description = "Highest learning rate of AdamW.", DefaultValueFactory = _ => defaults.LearningRate };
+        var weightDecay = new Option<double>("--weight-decay") { Description = "Weight decay of AdamW.", DefaultValueFactory = _ => defaults.WeightDecay };
+        var labelSmoothing = new Option<double>("--label-smoothing") { Description = "Share of the target spread over all classes.", DefaultValueFactory = _ => defaults.LabelSmoothing };
+        var noAugment = new Option<bool>("--no-augment") { Description = "Neither flip nor shift the training images." };
+        var seed = new Option<int>("--seed") { Description = "Decides the first weights, the order and the augmentation.", DefaultValueFactory = _ => defaults.Seed };
+        var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:N.", DefaultValueFactory = _ => defaults.Device };
+        var dtype = new Option<string>("--dtype") { Description = "How the weights are stored.", DefaultValueFactory = _ => "float32" };
+        dtype.AcceptOnlyFromAmong("float32", "float16", "bfloat16");
+
+        var command = new Command("finetune", "Train a vision transformer and its classifier on folders of images.")
+        {
+            folder, config, output, validation, share, epochs, batchSize, learningRate, weightDecay, labelSmoothing, noAugment, seed, device, dtype,
+        };
+        command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
+            parsed.GetRequiredValue(folder), parsed.GetRequiredValue(config), parsed.GetRequiredValue(output), parsed.GetValue(validation),
+            parsed.GetValue(share), Enum.Parse<torch.ScalarType>(parsed.GetRequiredValue(dtype), ignoreCase: true),
+            new SiglipTrainingOptions
+            {
+                Epochs = parsed.GetValue(epochs),
+                BatchSize = parsed.GetValue(batchSize),
+                LearningRate = parsed.GetValue(learningRate),
+                WeightDecay = parsed.GetValue(weightDecay),
+                LabelSmoothing = parsed.GetValue(labelSmoothing),
+                Augment = !parsed.GetValue(noAugment),
+                Seed = parsed.GetValue(seed),
+                Device = parsed.GetRequiredValue(device),
+            },
+            cancellationToken)));
+        return command;
+    }
+
+    private static int Run(
+        string folder, string configPath, string output, string? validationFolder, double validationShare, torch.ScalarType storedDtype,
+        SiglipTrainingOptions options, CancellationToken cancellationToken)
+    {
+        long start = Stopwatch.GetTimestamp();
+        SiglipVisionConfig config = SiglipVisionConfig.FromJson(File.ReadAllText(configPath), $"'{configPath}'");
+        var processor = new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize };
+        ImageFolderDataset training = ImageFolderDataset.Open(folder);
+        ImageFolderDataset? validation = validationFolder is null ? null : ImageFolderDataset.Open(validationFolder);
+        if (validation is null && validationShare > 0)
+            (training, validation) = training.Split(validationShare, options.Seed);
+
+        TorchNative.Ensure();
+        torch.manual_seed(options.Seed);
+        using var model = new SiglipForImageClassification(config, training.Labels);
+        using var trainer = new SiglipTrainer(model, processor, options);
+        Console.Error.WriteLine($"Training {model.parameters().Sum(parameter => parameter.numel()):N0} parameters on {training.Images.Count:N0} images of "
+            + $"{training.Labels.Count} classes, {validation?.Images.Count ?? 0:N0} held out.");
+
+        int finished = 0;
+        SiglipEvaluation? evaluation = null;
+        try
+        {
+            ProgressDisplay.Run("Training", progress =>
+            {
+                trainer.Train(training, validation, new Report(state =>
+                {
+                    progress.Report(new ProgressState(state.Step, state.Steps, Describe(state), state.EndOfEpoch));
+                    if (!state.EndOfEpoch)
+                        return;
+                    evaluation = state.Validation;
+                    model.SavePretrained(output, processor, storedDtype);
+                    finished = state.Epoch;
+                }), cancellationToken);
+                return 0;
+            });
+        }
+        catch (OperationCanceledException)
+        {
+            throw new VerbCanceledException(finished == 0
+                ? "cancelled; nothing was written."
+                : $"cancelled; {output} holds the model of epoch {finished} of {options.Epochs}.");
+        }
+
+        Console.WriteLine($"Trained {options.Epochs} epochs in {Stopwatch.GetElapsedTime(start):h\\:mm\\:ss}; the model is in {output}");
+        if (evaluation is not null)
+        {
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Accuracy on {evaluation.Count:N0} held-out images: {evaluation.Accuracy:P1}"));
+            for (int label = 0; label < evaluation.Labels.Count; label++)
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {evaluation.Labels[label],-20} {evaluation.AccuracyOf(label):P1}"));
+        }
+
+        return CommandLineRunner.Success;
+    }
+
+    private static string Describe(SiglipTrainingProgress state) => string.Create(CultureInfo.InvariantCulture,
+        $"epoch {state.Epoch}/{state.Epochs} loss {state.Loss:F3} lr {state.LearningRate:G3} {state.ImagesPerSecond:F0} images/s {state.TimeLeft:h\\:mm\\:ss} left")
+        + (state.Validation is { } evaluation ? string.Create(CultureInfo.InvariantCulture, $" held-out accuracy {evaluation.Accuracy:P1} loss {evaluation.Loss:F3}") : "");
+
+    private sealed class Report(Action<SiglipTrainingProgress> action) : IProgress<SiglipTrainingProgress>
+    {
+        void IProgress<SiglipTrainingProgress>.Report(SiglipTrainingProgress value) => action(value);
+    }
+}

@@ -1,0 +1,62 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Siglip.Core;
+
+namespace Siglip.Cli;
+
+/// <summary><c>siglip predict</c>: the label and the probabilities of images.</summary>
+internal static class PredictVerb
+{
+    private const int Shown = 3;
+
+    public static Command Create()
+    {
+        var model = new Argument<string>("MODEL") { Description = "A model written by siglip train." };
+        var images = new Argument<string[]>("IMAGE") { Description = "Image files, folders, or @list.txt.", Arity = ArgumentArity.OneOrMore };
+        Option<bool> json = CommonOptions.Json();
+        var command = new Command("predict", "Classify images with a trained model.") { model, images, json };
+        command.SetAction((parsed, cancellationToken) =>
+            Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(images), parsed.GetValue(json), cancellationToken)));
+        return command;
+    }
+
+    private static int Run(string modelPath, string[] inputs, bool json, CancellationToken cancellationToken)
+    {
+        using Classifier classifier = Classifier.Load(modelPath);
+        IReadOnlyList<string> files = ImageInputs.Expand(inputs);
+        var failed = new List<string>();
+        var rows = new List<string[]>();
+        var results = new JsonArray();
+        foreach ((string path, (string? label, float[] probabilities)) in files.Zip(classifier.Classify(files)))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (label is null)
+            {
+                failed.Add(Classifier.WhyUnreadable(path));
+                continue;
+            }
+
+            if (json)
+            {
+                results.Add(new JsonObject
+                {
+                    ["image"] = path,
+                    ["label"] = label,
+                    ["probabilities"] = new JsonObject(classifier.Labels.Select((name, i) => KeyValuePair.Create(name, (JsonNode?)probabilities[i]))),
+                });
+                continue;
+            }
+
+            IEnumerable<string> best = classifier.Labels.Zip(probabilities).OrderByDescending(pair => pair.Second).Take(Shown)
+                .Select(pair => string.Create(CultureInfo.InvariantCulture, $"{pair.First} {pair.Second:P1}"));
+            rows.Add([path, label, string.Join(", ", best)]);
+        }
+
+        if (json)
+            Results.WriteJson(results);
+        else if (rows.Count > 0)
+            Results.WriteTable(["image", "label", "probabilities"], rows);
+        return CommandLineRunner.ReportFailed(failed, files.Count);
+    }
+}

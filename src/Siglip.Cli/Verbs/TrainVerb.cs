@@ -1,0 +1,189 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Trainers;
+using Microsoft.ML.Transforms;
+using Siglip.Core;
+using Siglip.MLNet;
+
+namespace Siglip.Cli;
+
+/// <summary><c>siglip train</c>: a folder of class folders becomes an ML.NET classifier on SigLIP embeddings.</summary>
+internal static class TrainVerb
+{
+    public static Command Create()
+    {
+        var folder = new Argument<string>("FOLDER") { Description = "The images, in one folder per class." };
+        var output = new Option<string>("--output") { Description = "The ML.NET model to write, such as model.zip.", Required = true };
+        Option<string> model = CommonOptions.Model();
+        Option<string?> kind = CommonOptions.OutputKind();
+        Option<int> batchSize = CommonOptions.BatchSize();
+        Option<string> device = CommonOptions.Device();
+        var heldOut = new Option<double>("--held-out") { Description = "Share of each class that is held out to measure with.", DefaultValueFactory = _ => 0.2 };
+        heldOut.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<double>() is not (> 0 and < 1))
+                result.AddError("--held-out must be above 0 and below 1.");
+        });
+        var regularization = new Option<float>("--l2") { Description = "Weight of the classifier's L2 regularization.", DefaultValueFactory = _ => 1f };
+        var seed = new Option<int>("--seed") { Description = "Decides which images are held out.", DefaultValueFactory = _ => 0 };
+        Option<bool> json = CommonOptions.Json();
+
+        var command = new Command("train", "Train an ML.NET classifier on the embeddings of images.")
+        {
+            folder, output, model, kind, batchSize, device, heldOut, regularization, seed, json,
+        };
+        command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
+            parsed.GetRequiredValue(folder), parsed.GetRequiredValue(output), parsed.GetRequiredValue(model),
+            CommonOptions.EmbeddingOf(parsed.GetValue(kind)), parsed.GetValue(batchSize), parsed.GetRequiredValue(device),
+            parsed.GetValue(heldOut), parsed.GetValue(regularization), parsed.GetValue(seed), parsed.GetValue(json), cancellationToken)));
+        return command;
+    }
+
+    private static int Run(
+        string folder, string output, string model, SiglipEmbeddingOutputs? kind, int batchSize, string device, double heldOutShare,
+        float regularization, int seed, bool json, CancellationToken cancellationToken)
+    {
+        ImageFolderDataset dataset = ImageFolderDataset.Open(folder);
+        (ImageFolderDataset kept, ImageFolderDataset heldOut) = dataset.Split(heldOutShare, seed);
+        using var staged = new StagedFiles();
+        StagedFiles.CheckWritable(output);
+
+        var mlContext = new MLContext(seed);
+        using SiglipImageFeaturizingTransformer featurizer = mlContext.Transforms.SiglipFeaturizeImage(new SiglipImageFeaturizingOptions
+        {
+            InputColumnName = Classifier.ImagePathColumn,
+            Columns = { [Classifier.EmbeddingColumn] = OutputKind(kind, model) },
+            Model = model,
+            BatchSize = batchSize,
+            GpuDeviceId = GpuDeviceId(device),
+        }).Fit(Images(mlContext, kept));
+
+        float[][] embeddings = Embed(mlContext, featurizer, [.. kept.Images, .. heldOut.Images], cancellationToken);
+        IDataView training = Embedded(mlContext, kept, embeddings[..kept.Images.Count]);
+        IDataView testing = Embedded(mlContext, heldOut, embeddings[kept.Images.Count..]);
+
+        // Fitted step by step, because the saved model starts at the path of an image and needs no label.
+        ValueToKeyMappingTransformer toKey = mlContext.Transforms.Conversion.MapValueToKey(
+            Classifier.LabelColumn, keyOrdinality: ValueToKeyMappingEstimator.KeyOrdinality.ByValue).Fit(training);
+        var trainer = mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy(new LbfgsMaximumEntropyMulticlassTrainer.Options
+        {
+            LabelColumnName = Classifier.LabelColumn,
+            FeatureColumnName = Classifier.EmbeddingColumn,
+            L2Regularization = regularization,
+            L1Regularization = 0,
+            NumberOfThreads = 1,
+        });
+        MulticlassPredictionTransformer<MaximumEntropyModelParameters> linear = trainer.Fit(toKey.Transform(training));
+        IDataView predictions = linear.Transform(toKey.Transform(testing));
+        ITransformer toLabel = mlContext.Transforms.Conversion.MapKeyToValue(Classifier.PredictedLabelColumn).Fit(predictions);
+        MulticlassClassificationMetrics metrics = mlContext.MulticlassClassification.Evaluate(predictions, Classifier.LabelColumn);
+        cancellationToken.ThrowIfCancellationRequested();
+
+        var chain = new TransformerChain<ITransformer>(featurizer, linear, toLabel);
+        DataViewSchema inputSchema = mlContext.Data.LoadFromEnumerable<ImageRow>([]).Schema;
+        staged.Add(output, stream => mlContext.Model.Save(chain, inputSchema, stream));
+        staged.Commit();
+
+        Report(dataset, kept, metrics, output, json);
+        return CommandLineRunner.Success;
+    }
+
+    private static float[][] Embed(MLContext mlContext, SiglipImageFeaturizingTransformer featurizer, LabeledImage[] images, CancellationToken cancellationToken)
+    {
+        IDataView view = featurizer.Transform(mlContext.Data.LoadFromEnumerable(images.Select(image => new ImageRow { ImagePath = image.Path })));
+        DataViewSchema.Column column = view.Schema[Classifier.EmbeddingColumn];
+        long start = Stopwatch.GetTimestamp();
+        return ProgressDisplay.Run("Embedding", progress =>
+        {
+            float[][] embeddings = new float[images.Length][];
+            using DataViewRowCursor cursor = view.GetRowCursor([column]);
+            ValueGetter<VBuffer<float>> getter = cursor.GetGetter<VBuffer<float>>(column);
+            VBuffer<float> buffer = default;
+            for (int i = 0; cursor.MoveNext(); i++)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                getter(ref buffer);
+                embeddings[i] = buffer.DenseValues().ToArray();
+                progress.Report(ProgressState.OfImages(i + 1, images.Length, Stopwatch.GetElapsedTime(start)));
+            }
+
+            return embeddings;
+        });
+    }
+
+    private static void Report(ImageFolderDataset dataset, ImageFolderDataset kept, MulticlassClassificationMetrics metrics, string output, bool json)
+    {
+        int heldOut = dataset.Images.Count - kept.Images.Count;
+        string[] labels = [.. dataset.Labels]; // in ordinal order, as the keys are
+        double[] recall = [.. metrics.ConfusionMatrix.PerClassRecall];
+        double[] counts = [.. metrics.ConfusionMatrix.Counts.Select(row => row.Sum())];
+        if (json)
+        {
+            Results.WriteJson(new JsonObject
+            {
+                ["model"] = output,
+                ["trainedOn"] = kept.Images.Count,
+                ["heldOut"] = heldOut,
+                ["accuracy"] = metrics.MicroAccuracy,
+                ["macroAccuracy"] = metrics.MacroAccuracy,
+                ["logLoss"] = metrics.LogLoss,
+                ["accuracyByClass"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create(label, (JsonNode?)recall[i]))),
+            });
+            return;
+        }
+
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"Trained on {kept.Images.Count:N0} images of {labels.Length} classes. Accuracy on the {heldOut:N0} held out: {metrics.MicroAccuracy:P1} (log-loss {metrics.LogLoss:F3})"));
+        Results.WriteTable(["class", "accuracy", "held out"], labels.Select((label, i) =>
+            new[] { label, recall[i].ToString("P1", CultureInfo.InvariantCulture), counts[i].ToString("N0", CultureInfo.InvariantCulture) }));
+        Console.WriteLine();
+        Console.WriteLine($"The model is in {output}. Predict with it: siglip predict {output} IMAGE…");
+    }
+
+    private static IDataView Images(MLContext mlContext, ImageFolderDataset dataset) =>
+        mlContext.Data.LoadFromEnumerable(dataset.Images.Select(image => new ImageRow { ImagePath = image.Path }));
+
+    private static IDataView Embedded(MLContext mlContext, ImageFolderDataset dataset, float[][] embeddings)
+    {
+        SchemaDefinition schema = SchemaDefinition.Create(typeof(EmbeddedRow));
+        schema[Classifier.EmbeddingColumn].ColumnType = new VectorDataViewType(NumberDataViewType.Single, embeddings[0].Length);
+        return mlContext.Data.LoadFromEnumerable(
+            dataset.Images.Select((image, i) => new EmbeddedRow { Label = dataset.Labels[image.Label], Embedding = embeddings[i] }), schema);
+    }
+
+    private static SiglipOutputKind OutputKind(SiglipEmbeddingOutputs? kind, string model) => kind switch
+    {
+        SiglipEmbeddingOutputs.PooledEmbedding => SiglipOutputKind.PooledEmbedding,
+        SiglipEmbeddingOutputs.MeanPatchEmbedding => SiglipOutputKind.MeanPatchEmbedding,
+        SiglipEmbeddingOutputs.PatchEmbeddings => SiglipOutputKind.PatchEmbeddings,
+        _ => HasHead(model) ? SiglipOutputKind.PooledEmbedding : SiglipOutputKind.MeanPatchEmbedding,
+    };
+
+    private static bool HasHead(string model)
+    {
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        return checkpoint.Config.VisionUseHead;
+    }
+
+    private static int? GpuDeviceId(string device) =>
+        device == "cpu" ? null
+        : device == "cuda" ? 0
+        : device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device[5..], NumberStyles.None, CultureInfo.InvariantCulture, out int id) ? id
+        : throw new ArgumentException($"The device is '{device}', expected cpu, cuda or cuda:N.");
+
+    private sealed class ImageRow
+    {
+        public string ImagePath { get; set; } = "";
+    }
+
+    private sealed class EmbeddedRow
+    {
+        public string Label { get; set; } = "";
+
+        public float[] Embedding { get; set; } = [];
+    }
+}

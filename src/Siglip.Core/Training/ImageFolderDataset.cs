@@ -1,0 +1,91 @@
+namespace Siglip.Core;
+
+/// <summary>One image file and its class.</summary>
+/// <param name="Path">The file.</param>
+/// <param name="Label">Index into <see cref="ImageFolderDataset.Labels"/>.</param>
+public sealed record LabeledImage(string Path, int Label);
+
+/// <summary>Images in class folders: <c>FOLDER/cat/1.jpg</c>, <c>FOLDER/dog/7.png</c>. The folders' names are the labels.</summary>
+/// <remarks>The layout of ImageNet and of torchvision's ImageFolder. Labels and files are in ordinal order, on every system the same.</remarks>
+public sealed class ImageFolderDataset
+{
+    private static readonly string[] Extensions = [".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"];
+
+    private ImageFolderDataset(string folder, IReadOnlyList<string> labels, IReadOnlyList<LabeledImage> images) =>
+        (Folder, Labels, Images) = (folder, labels, images);
+
+    /// <summary>The folder of class folders.</summary>
+    public string Folder { get; }
+
+    /// <summary>The classes' names, in ordinal order.</summary>
+    public IReadOnlyList<string> Labels { get; }
+
+    /// <summary>The images, class by class.</summary>
+    public IReadOnlyList<LabeledImage> Images { get; }
+
+    /// <summary>Lists the images of a folder of class folders; no image is read.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="InvalidDataException">It holds no class folders, only one, or a class folder without an image.</exception>
+    public static ImageFolderDataset Open(string folder)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        const string Expected = "expected one folder per class with images in it, such as cat/1.jpg and dog/2.jpg";
+        if (!Directory.Exists(folder))
+            throw new DirectoryNotFoundException($"The folder '{folder}' does not exist; {Expected}.");
+
+        string[] classFolders = [.. Directory.EnumerateDirectories(folder)
+            .Where(path => !Path.GetFileName(path).StartsWith('.')).Order(StringComparer.Ordinal)];
+        if (classFolders.Length == 0)
+        {
+            bool empty = !Directory.EnumerateFileSystemEntries(folder).Any();
+            throw new InvalidDataException($"The folder '{folder}' {(empty ? "is empty" : "has no class folders")}; {Expected}.");
+        }
+
+        if (classFolders.Length == 1)
+            throw new InvalidDataException($"The folder '{folder}' has one class only, '{Path.GetFileName(classFolders[0])}'; a classifier needs at "
+                + "least two: add a folder for each further class.");
+
+        var images = new List<LabeledImage>();
+        for (int label = 0; label < classFolders.Length; label++)
+        {
+            string[] files = [.. Directory.EnumerateFiles(classFolders[label], "*", SearchOption.AllDirectories)
+                .Where(IsImageFile).Order(StringComparer.Ordinal)];
+            if (files.Length == 0)
+                throw new InvalidDataException($"The class folder '{classFolders[label]}' holds no images (files ending in "
+                    + $"{string.Join(", ", Extensions)}); add some, or remove the folder.");
+            foreach (string file in files)
+                images.Add(new LabeledImage(file, label));
+        }
+
+        return new ImageFolderDataset(folder, [.. classFolders.Select(path => Path.GetFileName(path)!)], images);
+    }
+
+    /// <summary>Whether a file's name ends like that of an image that can be decoded.</summary>
+    public static bool IsImageFile(string path) => Extensions.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>Divides the images at random, class by class, so that both parts have the classes in the same proportion.</summary>
+    /// <param name="heldOutShare">Share of each class that is held out: above 0, below 1; at least one image of each class is in each part.</param>
+    /// <param name="seed">The same seed gives the same parts.</param>
+    /// <exception cref="InvalidDataException">A class has one image only.</exception>
+    public (ImageFolderDataset Kept, ImageFolderDataset HeldOut) Split(double heldOutShare, int seed)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(heldOutShare, 0);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(heldOutShare, 1);
+        var random = new Random(seed);
+        List<LabeledImage> kept = [], heldOut = [];
+        foreach (var group in Images.GroupBy(image => image.Label))
+        {
+            LabeledImage[] images = [.. group];
+            if (images.Length < 2)
+                throw new InvalidDataException($"The class '{Labels[group.Key]}' has one image only, at least two are needed: one to train on and one "
+                    + "to test with.");
+            random.Shuffle(images);
+            int count = Math.Clamp((int)Math.Round(images.Length * heldOutShare), 1, images.Length - 1);
+            heldOut.AddRange(images[..count]);
+            kept.AddRange(images[count..]);
+        }
+
+        return (new ImageFolderDataset(Folder, Labels, kept), new ImageFolderDataset(Folder, Labels, heldOut));
+    }
+}

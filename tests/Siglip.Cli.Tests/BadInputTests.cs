@@ -1,0 +1,157 @@
+using System.Diagnostics;
+using System.IO.Compression;
+
+namespace Siglip.Cli.Tests;
+
+/// <summary>Each bad input gets one clear sentence and exit code 1, and leaves nothing half-written.</summary>
+[TestClass]
+public sealed class BadInputTests
+{
+    [TestMethod]
+    public void Folders_that_are_no_training_set()
+    {
+        using var folder = new TestFolder();
+        Directory.CreateDirectory(Path.Combine(folder.Path, "empty"));
+        Directory.CreateDirectory(Path.Combine(folder.Path, "flat"));
+        File.WriteAllText(Path.Combine(folder.Path, "flat", "1.jpg"), "");
+        folder.WriteImages("one", labels: ["cat"]);
+        string[] before = folder.Entries();
+
+        foreach (string verb in (string[])["train", "finetune"])
+        {
+            string[] rest = verb == "train" ? ["--output", "model.zip"] : ["--output", "out", "--config", Path.Combine(TestFolder.VisionOnly, "config.json")];
+            SiglipProcess.Run(folder.Path, [verb, "gone", .. rest]).Failed("The folder 'gone' does not exist");
+            SiglipProcess.Run(folder.Path, [verb, "empty", .. rest]).Failed("The folder 'empty' is empty");
+            SiglipProcess.Run(folder.Path, [verb, "flat", .. rest]).Failed("The folder 'flat' has no class folders");
+            SiglipProcess.Run(folder.Path, [verb, "one", .. rest]).Failed("The folder 'one' has one class only, 'cat'");
+        }
+
+        CollectionAssert.AreEqual(before, folder.Entries());
+    }
+
+    [TestMethod]
+    public void Files_that_are_no_images()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images");
+        string bad = Path.Combine(images, "frog", "0.jpg");
+
+        File.WriteAllText(bad, "I am a text.");
+        Train().Failed("0.jpg");
+        File.WriteAllBytes(bad, []);
+        Train().Failed("0.jpg");
+        byte[] png = File.ReadAllBytes(Directory.GetFiles(Path.Combine(images, "ship"))[0]);
+        File.WriteAllBytes(bad, png[..(png.Length / 2)]);
+        Train().Failed("0.jpg");
+
+        CollectionAssert.AreEqual((string[])["images"], folder.Entries());
+
+        SiglipResult Train() => SiglipProcess.Run(folder.Path, "train", images, "--output", "model.zip");
+    }
+
+    [TestMethod]
+    public void Checkpoints_that_do_not_fit()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images");
+        string checkpoint = folder.CopyCheckpoint("checkpoint");
+        string config = Path.Combine(checkpoint, "config.json"), weights = Path.Combine(checkpoint, "model.safetensors");
+        string goodConfig = File.ReadAllText(config);
+        byte[] goodWeights = File.ReadAllBytes(weights);
+
+        Train("gone").Failed("gone' does not exist");
+        Train("google/siglip-base-patch16-224").Failed("copy its files config.json, preprocessor_config.json and model.safetensors into a folder");
+
+        File.Delete(config);
+        Train("checkpoint").Failed("config.json' does not exist");
+        File.WriteAllText(config, goodConfig.Replace("\"gelu_pytorch_tanh\"", "\"gelu_fast\"", StringComparison.Ordinal));
+        Train("checkpoint").Failed("hidden_act is 'gelu_fast', expected one of gelu_pytorch_tanh, gelu,");
+        File.WriteAllText(config, goodConfig.Replace("\"num_attention_heads\": 4", "\"num_attention_heads\": 5", StringComparison.Ordinal));
+        Train("checkpoint").Failed("num_attention_heads is 5, which does not divide hidden_size 64");
+        File.WriteAllText(config, goodConfig.Replace("\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4", StringComparison.Ordinal));
+        Train("checkpoint").Failed("encoder.layers.3.");
+        File.WriteAllText(config, goodConfig.Replace("\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2", StringComparison.Ordinal));
+        Train("checkpoint").Failed("encoder.layers.2.");
+        File.WriteAllText(config, goodConfig.Replace("\"image_size\": 32", "\"image_size\": 40", StringComparison.Ordinal));
+        Train("checkpoint").Failed("position_embedding.weight' has shape [16, 64], expected [25, 64]");
+
+        File.WriteAllText(config, goodConfig);
+        File.WriteAllBytes(weights, goodWeights[..^100]);
+        Train("checkpoint").Failed("cut off");
+        CollectionAssert.AreEqual((string[])["checkpoint", "images"], folder.Entries());
+
+        SiglipResult Train(string model) => SiglipProcess.Run(folder.Path, "train", images, "--output", "model.zip", "--model", model);
+    }
+
+    [TestMethod]
+    public void Models_that_are_none()
+    {
+        using var folder = new TestFolder();
+        string image = Directory.GetFiles(Path.Combine(TestFolder.NewSamples, "cat"))[0];
+
+        SiglipProcess.Run(folder.Path, "predict", "gone.zip", image).Failed("The model 'gone.zip' does not exist; train one with: siglip train");
+        File.WriteAllText(Path.Combine(folder.Path, "text.zip"), "no zip");
+        SiglipProcess.Run(folder.Path, "predict", "text.zip", image).Failed("'text.zip' is not a model that can be loaded");
+        using (ZipArchive zip = ZipFile.Open(Path.Combine(folder.Path, "other.zip"), ZipArchiveMode.Create))
+            zip.CreateEntry("readme.txt");
+        SiglipProcess.Run(folder.Path, "predict", "other.zip", image).Failed("'other.zip' is not a model that can be loaded");
+    }
+
+    [TestMethod]
+    public void Outputs_that_cannot_be_written_are_found_before_the_work()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images");
+
+        SiglipProcess.Run(folder.Path, "train", images, "--output", "no/such/folder/model.zip").Failed("cannot be written");
+        SiglipProcess.Run(folder.Path, "train", images, "--output", "images").Failed("cannot be written");
+        SiglipProcess.Run(folder.Path, "embed", images, "--output", "no/such/e.npy").Failed("cannot be written");
+        SiglipProcess.Run(folder.Path, "embed", images, "--output", "e.txt").Failed("expected .npy or .csv");
+        SiglipProcess.Run(folder.Path, "finetune", images, "--config", Path.Combine(TestFolder.VisionOnly, "config.json"), "--output", Path.Combine(images, "frog", Path.GetFileName(Directory.GetFiles(Path.Combine(images, "frog"))[0])))
+            .Failed("cannot be written");
+
+        CollectionAssert.AreEqual((string[])["images"], folder.Entries());
+    }
+
+    [TestMethod]
+    public void Wrong_usage_has_an_exit_code_of_its_own()
+    {
+        using var folder = new TestFolder();
+
+        foreach (string[] arguments in (string[][])[[], ["fly"], ["train"], ["train", "x", "--output", "m.zip", "--batch-size", "0"], ["train", "x", "--output", "m.zip", "--held-out", "2"],
+            ["embed", "x", "--output", "e.npy", "--shard", "4/4"], ["embed", "x", "--output", "e.npy", "--output-kind", "all"]])
+        {
+            SiglipResult result = SiglipProcess.Run(folder.Path, arguments);
+            Assert.AreEqual(2, result.ExitCode, string.Join(' ', arguments));
+            Assert.Contains("--help", result.Errors);
+        }
+
+        Assert.Contains("train", SiglipProcess.Run(folder.Path, "--help").Succeeded().Output);
+    }
+
+    [TestMethod]
+    public void Ctrl_C_ends_with_a_sentence_and_leaves_nothing_half_written()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Inconclusive("Windows has no signal to send to another process.");
+
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images", perClass: 20, ["cat", "frog", "ship"]);
+        // A model of a size that takes hours.
+        File.WriteAllText(Path.Combine(folder.Path, "config.json"),
+            """{ "hidden_size": 192, "intermediate_size": 768, "num_hidden_layers": 12, "num_attention_heads": 3, "image_size": 128, "patch_size": 8 }""");
+        using SiglipProcess process = SiglipProcess.Start(folder.Path, "finetune", images, "--config", "config.json", "--output", "out", "--epochs", "1000", "--batch-size", "4");
+        process.WaitForErrors("Training ");
+
+        long start = Stopwatch.GetTimestamp();
+        process.Interrupt();
+        SiglipResult result = process.Wait();
+
+        Assert.AreEqual(1, result.ExitCode);
+        Assert.Contains("siglip: cancelled; ", result.Errors);
+        Assert.DoesNotContain("   at ", result.Errors);
+        Assert.IsLessThan(60, Stopwatch.GetElapsedTime(start).TotalSeconds);
+        if (folder.Entries().Contains("out"))
+            Assert.IsFalse(folder.Entries("out").Any(name => name.EndsWith(".tmp", StringComparison.Ordinal)));
+    }
+}

@@ -1,0 +1,81 @@
+using System.Text.Json.Nodes;
+using Siglip.Core;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Siglip.Cli.Tests;
+
+[TestClass]
+public sealed class CheckpointVerbTests
+{
+    [TestMethod]
+    public void Forward_writes_what_transformers_computed()
+    {
+        using var folder = new TestFolder();
+        string expectedFile = Path.Combine(TestFolder.VisionOnly, "expected.safetensors");
+
+        SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.VisionOnly, "--input", expectedFile, "--output", "y.safetensors",
+            "--hidden-states", "--attentions").Succeeded();
+
+        using DisposeScope scope = Scope();
+        using SafetensorsFile expected = SafetensorsFile.Open(expectedFile);
+        using SafetensorsFile actual = SafetensorsFile.Open(Path.Combine(folder.Path, "y.safetensors"));
+        string[] names = ["last_hidden_state", "pooler_output", .. Enumerable.Range(0, 4).Select(i => $"hidden_states.{i}"), .. Enumerable.Range(0, 3).Select(i => $"attentions.{i}")];
+        CollectionAssert.AreEquivalent(names, actual.Tensors.Keys.ToArray());
+        foreach (string name in names)
+            Assert.IsLessThanOrEqualTo(3e-5f, (expected.Read(name) - actual.Read(name)).abs().max().item<float>(), name);
+    }
+
+    [TestMethod]
+    public void Forward_without_pixel_values_says_so()
+    {
+        using var folder = new TestFolder();
+
+        SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.VisionOnly, "--input", Path.Combine(TestFolder.VisionOnly, "model.safetensors"), "--output", "y.safetensors")
+            .Failed("has no tensor 'pixel_values'");
+
+        Assert.IsEmpty(folder.Entries());
+    }
+
+    [TestMethod]
+    public void Info_says_what_a_checkpoint_holds()
+    {
+        using var folder = new TestFolder();
+
+        SiglipResult nano = SiglipProcess.Run(folder.Path, "info", "nano").Succeeded();
+        Assert.Contains("airplane, automobile, bird", nano.Output);
+
+        JsonNode info = JsonNode.Parse(SiglipProcess.Run(folder.Path, "info", TestFolder.VisionOnly, "--json").Succeeded().Output)!;
+        Assert.AreEqual(64, (int)info["config"]!["hidden_size"]!);
+        Assert.AreEqual(16, (int)info["patches"]!);
+        using SafetensorsFile weights = SafetensorsFile.Open(Path.Combine(TestFolder.VisionOnly, "model.safetensors"));
+        Assert.AreEqual(weights.Tensors.Values.Sum(tensor => tensor.Shape.Aggregate(1L, (product, size) => product * size)), (long)info["parameters"]!);
+        Assert.AreEqual(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(Path.Combine(TestFolder.VisionOnly, "model.safetensors")))), (string)info["sha256"]!);
+    }
+
+    [TestMethod]
+    public void Finetune_trains_from_a_config_and_writes_a_checkpoint_that_transformers_can_read()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images", perClass: 10);
+        File.WriteAllText(Path.Combine(folder.Path, "config.json"),
+            """{ "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32, "patch_size": 8 }""");
+
+        SiglipResult result = SiglipProcess.Run(folder.Path, "finetune", images, "--config", "config.json", "--output", "out", "--epochs", "2", "--dtype", "float16").Succeeded();
+
+        Assert.Contains("Accuracy on 2 held-out images:", result.Output);
+        CollectionAssert.AreEqual((string[])["config.json", "model.safetensors", "preprocessor_config.json"], folder.Entries("out"));
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(Path.Combine(folder.Path, "out"));
+        Assert.AreEqual(ScalarType.Float16, checkpoint.StoredDtype);
+        CollectionAssert.AreEqual((string[])["frog", "ship"], checkpoint.Labels!.ToArray());
+        JsonNode config = JsonNode.Parse(File.ReadAllText(Path.Combine(folder.Path, "out", "config.json")))!;
+        Assert.AreEqual("SiglipForImageClassification", (string)config["architectures"]![0]!);
+        Assert.AreEqual(16, (int)config["vision_config"]!["hidden_size"]!);
+    }
+
+    private static DisposeScope Scope()
+    {
+        TorchNative.Ensure();
+        return NewDisposeScope();
+    }
+}

@@ -1,0 +1,105 @@
+using System.Diagnostics;
+using System.Text;
+
+namespace Siglip.Cli.Tests;
+
+/// <summary>The command, run as a user runs it: in a process of its own.</summary>
+internal sealed class SiglipProcess : IDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
+    private readonly Process _process;
+    private readonly Task<string> _output;
+    private readonly Task _errorsRead;
+    private readonly StringBuilder _errors = new();
+
+    private SiglipProcess(string folder, string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "siglip.dll"), .. arguments])
+        {
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        _process = Process.Start(start)!;
+        _output = _process.StandardOutput.ReadToEndAsync();
+        _errorsRead = ReadErrorsAsync();
+    }
+
+    public static SiglipResult Run(string folder, params string[] arguments)
+    {
+        using SiglipProcess process = Start(folder, arguments);
+        return process.Wait();
+    }
+
+    public static SiglipProcess Start(string folder, params string[] arguments) => new(folder, arguments);
+
+    /// <summary>Waits until standard error holds a text.</summary>
+    public void WaitForErrors(string text)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (!Errors.Contains(text, StringComparison.Ordinal))
+        {
+            Assert.IsFalse(_process.HasExited, $"siglip ended before it wrote '{text}': {Errors}");
+            Assert.IsLessThan(Patience, Stopwatch.GetElapsedTime(start));
+            Thread.Sleep(50);
+        }
+    }
+
+    /// <summary>What Ctrl+C does.</summary>
+    public void Interrupt() => Process.Start("kill", ["-INT", $"{_process.Id}"]).WaitForExit();
+
+    public SiglipResult Wait()
+    {
+        if (!_process.WaitForExit(Patience))
+        {
+            _process.Kill(entireProcessTree: true);
+            Assert.Fail($"siglip did not end within {Patience}.");
+        }
+
+        _errorsRead.Wait();
+        return new SiglipResult(_process.ExitCode, _output.Result, Errors);
+    }
+
+    private string Errors
+    {
+        get
+        {
+            lock (_errors)
+                return _errors.ToString();
+        }
+    }
+
+    private async Task ReadErrorsAsync()
+    {
+        while (await _process.StandardError.ReadLineAsync() is { } line)
+        {
+            lock (_errors)
+                _errors.Append(line).Append('\n');
+        }
+    }
+
+    public void Dispose() => _process.Dispose();
+}
+
+/// <param name="ExitCode">0, 1, 2 or 3.</param>
+/// <param name="Output">Standard output.</param>
+/// <param name="Errors">Standard error.</param>
+internal sealed record SiglipResult(int ExitCode, string Output, string Errors)
+{
+    /// <summary>All done, nothing to complain about.</summary>
+    public SiglipResult Succeeded()
+    {
+        Assert.AreEqual(0, ExitCode, $"{Output}\n{Errors}");
+        return this;
+    }
+
+    /// <summary>A user's error: exit code 1 and one clear line.</summary>
+    public void Failed(string sentence)
+    {
+        Assert.AreEqual(1, ExitCode, $"{Output}\n{Errors}");
+        string[] lines = Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.HasCount(1, lines, Errors);
+        Assert.StartsWith("siglip: ", lines[0]);
+        Assert.Contains(sentence, lines[0]);
+    }
+}

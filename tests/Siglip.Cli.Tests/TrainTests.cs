@@ -1,0 +1,88 @@
+using System.Text.Json.Nodes;
+
+namespace Siglip.Cli.Tests;
+
+[TestClass]
+public sealed class TrainTests
+{
+    [TestMethod]
+    public void A_folder_of_images_becomes_a_model_that_another_process_predicts_with()
+    {
+        using var folder = new TestFolder();
+
+        SiglipResult trained = SiglipProcess.Run(folder.Path, "train", TestFolder.Samples, "--output", "model.zip").Succeeded();
+
+        Assert.Contains("Trained on 160 images of 10 classes. Accuracy on the 40 held out:", trained.Output);
+        foreach (string label in (string[])["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"])
+            Assert.Contains($"\n{label} ", trained.Output);
+        Assert.EndsWith("siglip predict model.zip IMAGE…", trained.Output.TrimEnd());
+        CollectionAssert.AreEqual((string[])["model.zip"], folder.Entries());
+
+        string image = Directory.GetFiles(Path.Combine(TestFolder.NewSamples, "ship"))[0];
+        SiglipResult predicted = SiglipProcess.Run(folder.Path, "predict", "model.zip", image).Succeeded();
+        Assert.Contains(image, predicted.Output);
+        Assert.Contains(" %", predicted.Output);
+
+        JsonNode evaluated = JsonNode.Parse(SiglipProcess.Run(folder.Path, "evaluate", "model.zip", TestFolder.NewSamples, "--json").Succeeded().Output)!;
+        Assert.AreEqual(50, (int)evaluated["images"]!);
+        Assert.AreEqual(50, evaluated["confusion"]!.AsArray().Sum(row => row!.AsArray().Sum(count => (int)count!)));
+        Assert.IsGreaterThan(0.3, (double)evaluated["accuracy"]!, "by chance it would be 0.1; the bundled model does far better");
+    }
+
+    [TestMethod]
+    public void The_same_seed_gives_the_same_result_and_probabilities_sum_to_one()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images", perClass: 6, ["cat", "frog", "ship"]);
+
+        JsonNode first = Train("a.zip"), second = Train("b.zip");
+        first["model"] = second["model"] = null;
+        Assert.AreEqual(first.ToJsonString(), second.ToJsonString());
+        Assert.AreEqual(15, (int)first["trainedOn"]!);
+        Assert.AreEqual(3, (int)first["heldOut"]!);
+
+        JsonNode a = Predict("a.zip"), b = Predict("b.zip");
+        Assert.AreEqual(a.ToJsonString(), b.ToJsonString());
+        Assert.HasCount(18, a.AsArray());
+        foreach (JsonNode? row in a.AsArray())
+        {
+            JsonObject probabilities = row!["probabilities"]!.AsObject();
+            CollectionAssert.AreEqual((string[])["cat", "frog", "ship"], probabilities.Select(pair => pair.Key).ToArray());
+            Assert.AreEqual(1, probabilities.Sum(pair => (double)pair.Value!), 1e-5);
+            Assert.AreEqual((string)row["label"]!, probabilities.MaxBy(pair => (double)pair.Value!).Key);
+        }
+
+        JsonNode Train(string output) => JsonNode.Parse(SiglipProcess.Run(folder.Path, "train", images, "--output", output, "--seed", "3", "--json").Succeeded().Output)!;
+        JsonNode Predict(string model) => JsonNode.Parse(SiglipProcess.Run(folder.Path, "predict", model, images, "--json").Succeeded().Output)!;
+    }
+
+    [TestMethod]
+    public void A_checkpoint_in_a_folder_and_another_embedding_can_be_chosen()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images");
+
+        SiglipProcess.Run(folder.Path, "train", images, "--output", "model.zip", "--model", TestFolder.VisionOnly, "--output-kind", "mean").Succeeded();
+
+        SiglipResult predicted = SiglipProcess.Run(folder.Path, "predict", "model.zip", images).Succeeded();
+        Assert.HasCount(9, predicted.Output.TrimEnd().Split('\n'));
+    }
+
+    [TestMethod]
+    public void Images_that_cannot_be_read_are_listed_and_the_others_predicted()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images");
+        SiglipProcess.Run(folder.Path, "train", images, "--output", "model.zip").Succeeded();
+        File.WriteAllText(Path.Combine(images, "frog", "text.jpg"), "no image");
+
+        SiglipResult predicted = SiglipProcess.Run(folder.Path, "predict", "model.zip", images, "missing.png");
+
+        Assert.AreEqual(3, predicted.ExitCode);
+        Assert.HasCount(9, predicted.Output.TrimEnd().Split('\n'), "a heading and eight images");
+        Assert.Contains("text.jpg", predicted.Errors);
+        Assert.Contains("missing.png' does not exist", predicted.Errors);
+        Assert.Contains("2 of 10 images could not be read.", predicted.Errors);
+        Assert.AreEqual(3, SiglipProcess.Run(folder.Path, "evaluate", "model.zip", images).ExitCode);
+    }
+}

@@ -1,0 +1,53 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Siglip.Core.Tests;
+
+/// <summary>From the image file to the embedding, as transformers and Pillow compute it (PIL backend, float32).</summary>
+[TestClass]
+public sealed class EndToEndTests
+{
+    private static readonly string[] Images = [.. ((string[])["rgb.png", "palette.png", "rgba.png", "tall_5x900.png", "photo_420.jpg"])
+        .Select(name => ReferenceModels.PathOf("preprocess", "images", name))];
+
+    public TestContext TestContext { get; set; } = null!;
+
+    [TestMethod]
+    [DataRow("vision_only")]
+    [DataRow("sharded")]
+    [DataRow("so400m_like")]
+    [DataRow("full_model")]
+    [DataRow("image_classification")]
+    public void Image_files_give_the_embeddings_of_transformers(string model)
+    {
+        using SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(ReferenceModels.Folder(model));
+        SiglipImageEmbeddings embeddings = embedder.EmbedBatch(
+            [.. Images.Select(path => RgbImage.Load(path))], SiglipEmbeddingOutputs.PooledEmbedding | SiglipEmbeddingOutputs.MeanPatchEmbedding);
+        Check(model, "pooler_output", embeddings.PooledEmbeddings!);
+        Check(model, "last_hidden_state_mean", embeddings.MeanPatchEmbeddings!);
+        Check(model, "pooler_output", [.. Images.SelectMany(path => embedder.Embed(path))]);
+    }
+
+    [TestMethod]
+    public void Image_files_give_the_logits_of_transformers()
+    {
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(ReferenceModels.Folder("image_classification"));
+        using SiglipForImageClassification model = checkpoint.LoadForImageClassification();
+        var processor = new SiglipImageProcessor(checkpoint.ProcessorConfig);
+        float[] pixels = new float[Images.Length * processor.PixelValueCount];
+        for (int i = 0; i < Images.Length; i++)
+            processor.Preprocess(RgbImage.Load(Images[i]), pixels.AsSpan(i * processor.PixelValueCount, processor.PixelValueCount));
+        using var noGradients = inference_mode();
+        using Tensor pixelValues = tensor(pixels, [Images.Length, 3, 32, 32]), logits = model.call(pixelValues);
+        Check("image_classification", "logits", ReferenceModels.Values(logits));
+    }
+
+    private void Check(string model, string output, float[] actual)
+    {
+        using SafetensorsFile file = SafetensorsFile.Open(ReferenceModels.PathOf("end_to_end", "expected.safetensors"));
+        using Tensor expected = file.Read($"{model}.{output}"), found = tensor(actual, expected.shape);
+        double tolerance = ReferenceModels.Tolerance("end_to_end"), difference = ReferenceModels.LargestDifference(found, expected);
+        TestContext.WriteLine($"{model} {output} of images: largest difference {difference:e1}, tolerance {tolerance:e1}");
+        Assert.IsLessThanOrEqualTo(tolerance, difference, $"{model} {output}");
+    }
+}

@@ -1,0 +1,220 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Siglip.Core.Tests;
+
+[TestClass]
+public sealed class SiglipTrainerTests
+{
+    private const int Steps = 5;
+    private const double LearningRate = 3e-4; // of the reference
+
+    public TestContext TestContext { get; set; } = null!;
+
+    private static SiglipVisionConfig Config => SiglipVisionConfig.FromJson(File.ReadAllText(ReferenceData.PathOf("training", "config.json")));
+
+    private static SiglipImageProcessorConfig Processor => new() { Height = Config.ImageSize, Width = Config.ImageSize };
+
+    // One group of parameters, one loss: what the reference did.
+    private static SiglipTrainingOptions AsInTheReference => new()
+    {
+        LearningRate = LearningRate,
+        WeightDecay = 0.01,
+        DecayAllParameters = true,
+        TrainPoolingHead = false,
+        MaxGradientNorm = 1e9,
+    };
+
+    [TestMethod]
+    public void Five_steps_of_AdamW_give_the_losses_and_parameters_of_PyTorch()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (SiglipForImageClassification model, Tensor pixelValues, Tensor labels) = Start();
+        using SafetensorsFile expected = SafetensorsFile.Open(ReferenceData.PathOf("training", "mean_adamw.safetensors"));
+        Dictionary<string, Tensor> before = model.state_dict().ToDictionary(pair => pair.Key, pair => pair.Value.clone());
+        using var trainer = new SiglipTrainer(model, Processor, AsInTheReference);
+
+        double[] losses = [.. expected.Read("losses_fp64").data<double>()];
+        for (int step = 0; step < Steps; step++)
+            Assert.AreEqual(losses[step], trainer.Step(pixelValues, labels, LearningRate), 1e-5, $"loss before step {step + 1}");
+
+        double largest = 0;
+        foreach ((string name, Tensor value) in model.state_dict())
+        {
+            if (name.StartsWith("vision_model.head.", StringComparison.Ordinal))
+            {
+                Assert.AreEqual(0, Difference(before[name], value), $"{name} has no gradient and must stay as it was");
+                continue;
+            }
+
+            double difference = Difference(expected.Read($"after.{name}"), value);
+            bool isKeyBias = name.EndsWith("k_proj.bias", StringComparison.Ordinal); // its exact gradient is zero; AdamW turns rounding into steps
+            Assert.IsLessThanOrEqualTo(isKeyBias ? 1.5e-3 : 2e-5, difference, name);
+            largest = isKeyBias ? largest : Math.Max(largest, difference);
+        }
+
+        TestContext.WriteLine($"largest difference of a parameter: {largest:G2} (tolerance 2e-5)");
+    }
+
+    [TestMethod]
+    public void Gradients_of_the_first_step_are_those_of_PyTorch()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (SiglipForImageClassification model, Tensor pixelValues, Tensor labels) = Start();
+        using SafetensorsFile expected = SafetensorsFile.Open(ReferenceData.PathOf("training", "mean_adamw.safetensors"));
+        model.train();
+        nn.functional.cross_entropy(model.call(pixelValues), labels).backward();
+
+        foreach ((string name, Parameter parameter) in model.named_parameters())
+        {
+            if (!name.StartsWith("vision_model.head.", StringComparison.Ordinal))
+                Assert.IsLessThanOrEqualTo(5e-6, Difference(expected.Read($"grad.{name}"), parameter.grad!), name);
+        }
+    }
+
+    [TestMethod]
+    public void The_second_loss_is_that_of_the_pooled_embedding()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (SiglipForImageClassification model, Tensor pixelValues, _) = Start();
+        using SafetensorsFile ofMean = SafetensorsFile.Open(ReferenceData.PathOf("training", "mean_adamw.safetensors"));
+        using SafetensorsFile ofPooled = SafetensorsFile.Open(ReferenceData.PathOf("training", "pooled_adamw.safetensors"));
+
+        (Tensor mean, Tensor? pooled) = model.ForwardBoth(pixelValues);
+
+        Assert.IsLessThanOrEqualTo(1e-5, Difference(ofMean.Read("logits_step1"), mean));
+        Assert.IsLessThanOrEqualTo(1e-5, Difference(ofPooled.Read("logits_step1"), pooled!));
+    }
+
+    [TestMethod]
+    public void Training_learns_to_tell_red_from_blue_images_and_trains_the_pooling_head()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 8);
+        TorchNative.Ensure();
+        manual_seed(5);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using Tensor probe = model.state_dict()["vision_model.head.probe"].clone();
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { Epochs = 10, BatchSize = 4, LearningRate = 1e-2, Seed = 1 });
+        var progress = new List<SiglipTrainingProgress>();
+
+        trainer.Train(dataset, dataset, new ListProgress(progress));
+
+        Assert.AreEqual(1.0, trainer.Evaluate(dataset).Accuracy);
+        Assert.IsGreaterThan(0, Difference(probe, model.state_dict()["vision_model.head.probe"]));
+        Assert.HasCount(40, progress);
+        Assert.AreEqual(10, progress.Count(state => state.EndOfEpoch && state.Validation is not null));
+        Assert.IsLessThan(progress[3].Loss, progress[^1].Loss);
+    }
+
+    [TestMethod]
+    public void The_same_seed_gives_the_same_weights_to_the_bit()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 5);
+
+        using SiglipForImageClassification first = TrainWithSeed(7), second = TrainWithSeed(7), other = TrainWithSeed(8);
+
+        Assert.AreEqual(0, Difference(first.state_dict()["classifier.weight"], second.state_dict()["classifier.weight"]));
+        Assert.IsGreaterThan(0, Difference(first.state_dict()["classifier.weight"], other.state_dict()["classifier.weight"]));
+
+        SiglipForImageClassification TrainWithSeed(int seed)
+        {
+            TorchNative.Ensure();
+            manual_seed(1);
+            var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+            using var trainer = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { Epochs = 2, BatchSize = 3, Seed = seed });
+            trainer.Train(dataset);
+            return model;
+        }
+    }
+
+    [TestMethod]
+    public void The_learning_rate_rises_and_then_falls_along_a_cosine()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 10);
+        TorchNative.Ensure();
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor,
+            new SiglipTrainingOptions { Epochs = 1, BatchSize = 1, LearningRate = 1e-3, WarmUpShare = 0.2 });
+        var progress = new List<SiglipTrainingProgress>();
+
+        trainer.Train(dataset, progress: new ListProgress(progress));
+
+        Assert.AreEqual(2.5e-4, progress[0].LearningRate, 1e-12);
+        Assert.AreEqual(1e-3, progress[3].LearningRate, 1e-12);
+        Assert.AreEqual(5e-4, progress[12].LearningRate, 1e-12); // half of the 16 steps of the cosine
+        Assert.IsLessThan(2e-5, progress[^1].LearningRate);
+    }
+
+    [TestMethod]
+    public void Steps_leave_no_tensor_behind()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (SiglipForImageClassification model, Tensor pixelValues, Tensor labels) = Start();
+        using var trainer = new SiglipTrainer(model, Processor, AsInTheReference with { TrainPoolingHead = true });
+
+        Assert.AreEqual(0, TensorCount.LeftBy(() => trainer.Step(pixelValues, labels, LearningRate)));
+    }
+
+    [TestMethod]
+    public void Labels_that_are_not_the_models_are_refused()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 1);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, ["green", "red"]);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor);
+
+        var error = Assert.ThrowsExactly<ArgumentException>(() => trainer.Train(dataset));
+
+        Assert.Contains("has the classes blue, red, the model those of green, red", error.Message);
+    }
+
+    [TestMethod]
+    public void Cancelling_ends_the_training_before_the_next_step()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 4);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { BatchSize = 1 });
+        using var cancellation = new CancellationTokenSource();
+        var progress = new List<SiglipTrainingProgress>();
+
+        Assert.ThrowsExactly<OperationCanceledException>(() => trainer.Train(dataset, progress: new ListProgress(progress, cancellation.Cancel), cancellationToken: cancellation.Token));
+
+        Assert.HasCount(1, progress);
+    }
+
+    private static (SiglipForImageClassification Model, Tensor PixelValues, Tensor Labels) Start()
+    {
+        var model = new SiglipForImageClassification(Config, [.. Enumerable.Range(0, LabelCount()).Select(i => $"class {i}")]);
+        using SafetensorsFile weights = SafetensorsFile.Open(ReferenceData.PathOf("training", "model.safetensors"));
+        using SafetensorsFile batch = SafetensorsFile.Open(ReferenceData.PathOf("training", "batch.safetensors"));
+        using (no_grad())
+        {
+            foreach ((string name, Parameter parameter) in model.named_parameters())
+                parameter.copy_((weights.Tensors.ContainsKey(name) ? weights : batch).Read(name));
+        }
+
+        return (model, batch.Read("pixel_values"), batch.Read("labels"));
+    }
+
+    private static int LabelCount()
+    {
+        using SafetensorsFile batch = SafetensorsFile.Open(ReferenceData.PathOf("training", "batch.safetensors"));
+        return (int)batch.Tensors["classifier.bias"].Shape[0];
+    }
+
+    private static double Difference(Tensor expected, Tensor actual) => (expected.to(float64) - actual.to(float64)).abs().max().item<double>();
+
+    private sealed class ListProgress(List<SiglipTrainingProgress> list, Action? afterwards = null) : IProgress<SiglipTrainingProgress>
+    {
+        public void Report(SiglipTrainingProgress value)
+        {
+            list.Add(value);
+            afterwards?.Invoke();
+        }
+    }
+}
