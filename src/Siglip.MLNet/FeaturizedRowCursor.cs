@@ -11,11 +11,11 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     private readonly FeaturizedSchema _schema;
     private readonly bool[] _active;
     private readonly Action _computes;
-    private readonly int _capacity;
+    private readonly int _batchSize;
     private readonly RowBuffer?[] _buffers; // one for each column of the input; null unless active
     private readonly ImageBatch _images;
     private readonly ValueGetter<DataViewRowId> _idGetter;
-    private readonly DataViewRowId[] _ids;
+    private DataViewRowId[] _ids = [];
     private int _count;
     private int _slot = -1;
     private long _position = -1;
@@ -32,14 +32,13 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
         SiglipImageFeaturizingTransformer transformer, DataViewRowCursor input, FeaturizedSchema schema, bool[] active, Action computes)
     {
         (_input, _schema, _active, _computes) = (input, schema, active, computes);
-        _capacity = transformer.Settings.BatchSize;
+        _batchSize = transformer.Settings.BatchSize;
         _idGetter = input.GetIdGetter();
-        _ids = new DataViewRowId[_capacity];
-        _buffers = [.. schema.Input.Select(column => active[column.Index] ? RowBuffer.Create(input, column, _capacity) : null)];
+        _buffers = [.. schema.Input.Select(column => active[column.Index] ? RowBuffer.Create(input, column) : null)];
 
         // A source that is handed on as well is got from the input only once.
         Delegate source = _buffers[schema.Source.Index]?.LastRead ?? GetterOf(input, schema);
-        _images = new ImageBatch(transformer, schema, source, schema.ActiveEmbeddings(active), _capacity);
+        _images = new ImageBatch(transformer, schema, source, schema.ActiveEmbeddings(active));
     }
 
     public override long Position => _position;
@@ -114,8 +113,9 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     {
         (_count, _slot) = (0, -1); // no row is current if something fails below
         int count = 0;
-        while (count < _capacity && _input.MoveNext())
+        while (count < _batchSize && _input.MoveNext())
         {
+            Slots.Ensure(ref _ids, count);
             _idGetter(ref _ids[count]);
             foreach (RowBuffer? buffer in _buffers)
                 buffer?.Read(count);

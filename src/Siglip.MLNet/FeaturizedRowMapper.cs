@@ -36,7 +36,7 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
             (_input, _schema, _active) = (input, schema, active);
             SiglipEmbeddingOutputs outputs = schema.ActiveEmbeddings(active);
             if (outputs != SiglipEmbeddingOutputs.None)
-                _image = new ImageBatch(transformer, schema, FeaturizedRowCursor.GetterOf(input, schema), outputs, capacity: 1);
+                _image = new ImageBatch(transformer, schema, FeaturizedRowCursor.GetterOf(input, schema), outputs);
         }
 
         public override long Position => _input.Position;

@@ -12,27 +12,22 @@ internal sealed class ImageBatch
     private readonly SiglipEmbeddingOutputs _outputs;
     private readonly string _column;
     private readonly ImageSource _source;
-    private readonly long[] _rows;
-    private readonly Exception?[] _faults;
-    private readonly float[] _pixelValues; // [capacity, 3, height, width]
+    private long[] _rows = [];
+    private Exception?[] _faults = [];
+    private float[] _pixelValues = []; // [rows, 3, height, width]
     private SiglipImageEmbeddings? _embeddings; // null if no image of the batch is good
 
     /// <param name="transformer">Whose model computes.</param>
     /// <param name="schema">Names the input column.</param>
     /// <param name="getter">Gives the current row's image, of the input column's raw type.</param>
     /// <param name="outputs">The embeddings that are wanted.</param>
-    /// <param name="capacity">The largest number of rows.</param>
-    public ImageBatch(
-        SiglipImageFeaturizingTransformer transformer, FeaturizedSchema schema, Delegate getter, SiglipEmbeddingOutputs outputs, int capacity)
+    public ImageBatch(SiglipImageFeaturizingTransformer transformer, FeaturizedSchema schema, Delegate getter, SiglipEmbeddingOutputs outputs)
     {
         _transformer = transformer;
         _processor = transformer.Embedder.Processor;
         _outputs = outputs;
         _column = schema.Source.Name;
-        _source = ImageSource.Create(getter, schema.SourceKind, transformer.Settings, capacity);
-        _rows = new long[capacity];
-        _faults = new Exception?[capacity];
-        _pixelValues = new float[capacity * _processor.PixelValueCount];
+        _source = ImageSource.Create(getter, schema.SourceKind, transformer.Settings);
     }
 
     /// <summary>Takes over the current row's image.</summary>
@@ -40,6 +35,9 @@ internal sealed class ImageBatch
     /// <param name="row">The row's number in the data, for messages.</param>
     public void Read(int slot, long row)
     {
+        Slots.Ensure(ref _rows, slot);
+        Slots.Ensure(ref _faults, slot);
+        Slots.Ensure(ref _pixelValues, slot, _processor.PixelValueCount);
         _rows[slot] = row;
         _source.Read(slot);
         if (!_source.CanDecodeLater)

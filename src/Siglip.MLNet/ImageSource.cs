@@ -21,22 +21,22 @@ internal abstract class ImageSource
     /// <param name="getter">Gives the current row's value, of the column's raw type.</param>
     /// <param name="kind">The kind of the column.</param>
     /// <param name="settings">Where relative paths start, and whether EXIF orientation counts.</param>
-    /// <param name="capacity">Number of slots.</param>
-    public static ImageSource Create(Delegate getter, ImageColumnKind kind, FeaturizerSettings settings, int capacity) => kind switch
+    public static ImageSource Create(Delegate getter, ImageColumnKind kind, FeaturizerSettings settings) => kind switch
     {
-        ImageColumnKind.Path => new PathSource((ValueGetter<ReadOnlyMemory<char>>)getter, settings, capacity),
-        ImageColumnKind.Bytes => new BytesSource((ValueGetter<VBuffer<byte>>)getter, settings, capacity),
+        ImageColumnKind.Path => new PathSource((ValueGetter<ReadOnlyMemory<char>>)getter, settings),
+        ImageColumnKind.Bytes => new BytesSource((ValueGetter<VBuffer<byte>>)getter, settings),
         _ => new MLImageSource((ValueGetter<MLImage>)getter),
     };
 
-    private sealed class PathSource(ValueGetter<ReadOnlyMemory<char>> getter, FeaturizerSettings settings, int capacity) : ImageSource
+    private sealed class PathSource(ValueGetter<ReadOnlyMemory<char>> getter, FeaturizerSettings settings) : ImageSource
     {
-        private readonly string[] _paths = new string[capacity];
+        private string[] _paths = [];
         private ReadOnlyMemory<char> _path;
 
         public override void Read(int slot)
         {
             getter(ref _path);
+            Slots.Ensure(ref _paths, slot);
             _paths[slot] = _path.ToString();
         }
 
@@ -49,11 +49,15 @@ internal abstract class ImageSource
         }
     }
 
-    private sealed class BytesSource(ValueGetter<VBuffer<byte>> getter, FeaturizerSettings settings, int capacity) : ImageSource
+    private sealed class BytesSource(ValueGetter<VBuffer<byte>> getter, FeaturizerSettings settings) : ImageSource
     {
-        private readonly VBuffer<byte>[] _encoded = new VBuffer<byte>[capacity]; // each keeps its memory for the next batch
+        private VBuffer<byte>[] _encoded = []; // each keeps its memory for the next batch
 
-        public override void Read(int slot) => getter(ref _encoded[slot]);
+        public override void Read(int slot)
+        {
+            Slots.Ensure(ref _encoded, slot);
+            getter(ref _encoded[slot]);
+        }
 
         public override RgbImage Decode(int slot)
         {

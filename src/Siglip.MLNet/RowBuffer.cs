@@ -16,13 +16,12 @@ internal abstract class RowBuffer : IDisposable
     /// <summary>A buffer for one column.</summary>
     /// <param name="input">The row, or cursor, that gives the values.</param>
     /// <param name="column">An active column of it.</param>
-    /// <param name="capacity">Number of slots.</param>
     /// <exception cref="NotSupportedException">The values own resources, and how to copy them is unknown.</exception>
-    public static RowBuffer Create(DataViewRow input, DataViewSchema.Column column, int capacity)
+    public static RowBuffer Create(DataViewRow input, DataViewSchema.Column column)
     {
         Type type = column.Type.RawType;
         if (type == typeof(MLImage))
-            return new Images(input.GetGetter<MLImage>(column), capacity);
+            return new Images(input.GetGetter<MLImage>(column));
         if (typeof(IDisposable).IsAssignableFrom(type))
             throw new NotSupportedException($"Column '{column.Name}' has values of type {type}, which cannot be kept while a batch of images is "
                 + "embedded. Remove the column before this step, or leave it out of the columns that are read after it.");
@@ -30,7 +29,7 @@ internal abstract class RowBuffer : IDisposable
         MethodInfo create = isVector
             ? CreateVectorsMethod.MakeGenericMethod(type.GetGenericArguments()[0])
             : CreateValuesMethod.MakeGenericMethod(type);
-        return (RowBuffer)create.Invoke(null, BindingFlags.DoNotWrapExceptions, null, [input, column, capacity], null)!;
+        return (RowBuffer)create.Invoke(null, BindingFlags.DoNotWrapExceptions, null, [input, column], null)!;
     }
 
     /// <summary>Takes the current row's value into a slot.</summary>
@@ -46,22 +45,23 @@ internal abstract class RowBuffer : IDisposable
 
     private static MethodInfo Method(string name) => typeof(RowBuffer).GetMethod(name, BindingFlags.NonPublic | BindingFlags.Static)!;
 
-    private static Values<T> CreateValues<T>(DataViewRow input, DataViewSchema.Column column, int capacity) =>
-        new(input.GetGetter<T>(column), capacity);
+    private static Values<T> CreateValues<T>(DataViewRow input, DataViewSchema.Column column) =>
+        new(input.GetGetter<T>(column));
 
-    private static Vectors<T> CreateVectors<T>(DataViewRow input, DataViewSchema.Column column, int capacity) =>
-        new(input.GetGetter<VBuffer<T>>(column), capacity);
+    private static Vectors<T> CreateVectors<T>(DataViewRow input, DataViewSchema.Column column) =>
+        new(input.GetGetter<VBuffer<T>>(column));
 
     /// <summary>Numbers, keys, times, and text, whose characters never change.</summary>
-    private sealed class Values<T>(ValueGetter<T> getter, int capacity) : RowBuffer
+    private sealed class Values<T>(ValueGetter<T> getter) : RowBuffer
     {
-        private readonly T[] _values = new T[capacity];
+        private T[] _values = [];
         private int _last;
 
         public override Delegate LastRead => (ValueGetter<T>)((ref T value) => value = _values[_last]);
 
         public override void Read(int slot)
         {
+            Slots.Ensure(ref _values, slot);
             _last = slot;
             getter(ref _values[slot]);
         }
@@ -69,15 +69,16 @@ internal abstract class RowBuffer : IDisposable
         public override Delegate CreateGetter(Func<int> slot) => (ValueGetter<T>)((ref T value) => value = _values[slot()]);
     }
 
-    private sealed class Vectors<T>(ValueGetter<VBuffer<T>> getter, int capacity) : RowBuffer
+    private sealed class Vectors<T>(ValueGetter<VBuffer<T>> getter) : RowBuffer
     {
-        private readonly VBuffer<T>[] _values = new VBuffer<T>[capacity]; // the getter fills each one's own memory
+        private VBuffer<T>[] _values = []; // the getter fills each one's own memory
         private int _last;
 
         public override Delegate LastRead => (ValueGetter<VBuffer<T>>)((ref VBuffer<T> value) => value = _values[_last]);
 
         public override void Read(int slot)
         {
+            Slots.Ensure(ref _values, slot);
             _last = slot;
             getter(ref _values[slot]);
         }
@@ -87,9 +88,9 @@ internal abstract class RowBuffer : IDisposable
     }
 
     /// <summary>Copies, because the input's images are valid until the next row only.</summary>
-    private sealed class Images(ValueGetter<MLImage> getter, int capacity) : RowBuffer
+    private sealed class Images(ValueGetter<MLImage> getter) : RowBuffer
     {
-        private readonly MLImage?[] _images = new MLImage?[capacity];
+        private MLImage?[] _images = [];
         private MLImage? _current; // the input disposes it when it gives the next one
         private int _last;
 
@@ -97,6 +98,7 @@ internal abstract class RowBuffer : IDisposable
 
         public override void Read(int slot)
         {
+            Slots.Ensure(ref _images, slot);
             _last = slot;
             getter(ref _current!);
             _images[slot]?.Dispose();

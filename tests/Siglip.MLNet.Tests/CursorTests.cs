@@ -145,9 +145,11 @@ public sealed class CursorTests
         using DataViewRowCursor source = data.GetRowCursor([]);
         var image = cursor.GetGetter<MLImage>(schema["Image"]);
         MLImage current = null!;
+        float[][] embeddings = Expected(SiglipOutputKind.PooledEmbedding);
         for (int row = 0; cursor.MoveNext(); row++)
         {
             Assert.IsTrue(source.MoveNext());
+            AreClose([embeddings[row]], [EstimatorWorkout.ReadVector(cursor, schema["Embedding"])]);
             Assert.AreEqual(row, Value<float>("Number"));
             Assert.AreEqual($"image {row}", Value<ReadOnlyMemory<char>>("Name").ToString());
             Assert.AreEqual((uint)(row % 3) + 1, Value<uint>("Key"));

@@ -30,6 +30,21 @@ public sealed class OutputTests
     }
 
     [TestMethod]
+    [DataRow(SiglipOutputKind.PatchEmbeddings)]
+    [DataRow(SiglipOutputKind.PooledEmbedding)]
+    [DataRow(SiglipOutputKind.MeanPatchEmbedding)]
+    public void The_test_images_have_embeddings_far_apart(SiglipOutputKind kind)
+    {
+        // Otherwise comparisons with the tolerance would say nothing.
+        float[][] embeddings = Expected(kind);
+        for (int i = 0; i < embeddings.Length; i++)
+        {
+            for (int j = 0; j < i; j++)
+                Assert.IsGreaterThan(100 * Tolerance, embeddings[i].Zip(embeddings[j], (a, b) => Math.Abs(a - b)).Max(), $"images {i} and {j}");
+        }
+    }
+
+    [TestMethod]
     public void Without_an_input_column_the_output_replaces_the_input()
     {
         IDataView data = Data(_mlContext);
@@ -68,6 +83,7 @@ public sealed class OutputTests
     [DataRow(3)]
     [DataRow(7)]
     [DataRow(16)]
+    [DataRow(1_000_000)]
     public void The_batch_size_does_not_change_the_numbers(int batchSize)
     {
         IDataView data = Data(_mlContext);
@@ -79,10 +95,12 @@ public sealed class OutputTests
     }
 
     [TestMethod]
-    public void Several_outputs_share_one_forward_pass_for_each_batch()
+    [DataRow("Path")]
+    [DataRow("Bytes")]
+    public void Several_outputs_share_one_forward_pass_for_each_batch(string input)
     {
         IDataView data = Data(_mlContext);
-        var options = Options("Bytes", ("A", SiglipOutputKind.PatchEmbeddings), ("B", SiglipOutputKind.PooledEmbedding),
+        var options = Options(input, ("A", SiglipOutputKind.PatchEmbeddings), ("B", SiglipOutputKind.PooledEmbedding),
             ("C", SiglipOutputKind.MeanPatchEmbedding), ("D", SiglipOutputKind.PooledEmbedding)) with
         { BatchSize = 4 };
         using var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data);

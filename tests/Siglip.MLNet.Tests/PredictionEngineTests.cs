@@ -55,6 +55,22 @@ public sealed class PredictionEngineTests
     }
 
     [TestMethod]
+    public void Only_embeddings_depend_on_the_image_column()
+    {
+        IDataView data = Data(_mlContext);
+        using var model = Fit(data, "Path", batchSize: 4);
+        IRowToRowMapper mapper = ((ITransformer)model).GetRowToRowMapper(data.Schema);
+
+        CollectionAssert.AreEqual(new[] { "Name" }, Dependencies("Name"));
+        CollectionAssert.AreEqual(new[] { "Path", "Name" }, Dependencies("Name", "Pooled"));
+        CollectionAssert.AreEqual(new[] { "Path" }, Dependencies("Patches", "Pooled"));
+        CollectionAssert.AreEqual(Array.Empty<string>(), Dependencies());
+
+        string[] Dependencies(params string[] columns) =>
+            [.. mapper.GetDependencies(columns.Select(name => mapper.OutputSchema[name])).Select(column => column.Name)];
+    }
+
+    [TestMethod]
     public void After_a_bad_row_the_engine_goes_on()
     {
         IDataView data = Data(_mlContext);

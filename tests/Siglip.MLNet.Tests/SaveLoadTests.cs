@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.IO.Compression;
+using System.Reflection;
+using System.Text;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Siglip.Core;
@@ -105,11 +107,13 @@ public sealed class SaveLoadTests
 
         string before = Hash(folder);
         Directory.Delete(folder, recursive: true);
-        var missing = Assert.ThrowsExactly<FileNotFoundException>(() => _mlContext.Model.Load(path, out _));
+        Exception missing = LoadFault(path);
+        Assert.IsInstanceOfType<FileNotFoundException>(missing);
         StringAssert.Contains(missing.Message, folder);
 
         SaveCheckpoint("by-reference", Config, seed: 5);
-        var changed = Assert.ThrowsExactly<InvalidDataException>(() => _mlContext.Model.Load(path, out _));
+        Exception changed = LoadFault(path);
+        Assert.IsInstanceOfType<InvalidDataException>(changed);
         StringAssert.Contains(changed.Message, before);
         StringAssert.Contains(changed.Message, Hash(folder));
         Assert.AreNotEqual(before, Hash(folder));
@@ -148,17 +152,18 @@ public sealed class SaveLoadTests
     {
         string path = NewPath("no-model.zip");
         File.WriteAllText(path, "This is no zip.");
-        Assert.ThrowsExactly<InvalidDataException>(() => _mlContext.Model.Load(path, out _));
+        Assert.ThrowsExactly<FormatException>(() => _mlContext.Model.Load(path, out _)); // ML.NET's own
     }
 
     [TestMethod]
-    [DataRow("config.json")]
-    [DataRow("kind")]
-    [DataRow("batch size")]
-    [DataRow("column count")]
-    [DataRow("weights")]
-    [DataRow("weights missing")]
-    public void A_manipulated_model_is_refused(string what)
+    [DataRow("config.json", typeof(InvalidDataException), "expected")]
+    [DataRow("kind", typeof(FormatException), "unknown kind")]
+    [DataRow("batch size", typeof(FormatException), "at least 1")]
+    [DataRow("huge batch size", typeof(FormatException), "too large")]
+    [DataRow("column count", typeof(FormatException), "2147483647 output columns")]
+    [DataRow("weights", typeof(InvalidDataException), "the saved model")]
+    [DataRow("weights missing", typeof(FormatException), "no entry 'Weights'")]
+    public void A_manipulated_model_is_refused(string what, Type type, string message)
     {
         IDataView data = Data(_mlContext);
         var options = Options("Path", ("Embedding", (SiglipOutputKind)2)) with { BatchSize = 0x1234567 % 997 };
@@ -177,10 +182,14 @@ public sealed class SaveLoadTests
                     && Contains(entry, "SIGLIPIF")), bytes => Manipulate(bytes, what, options.BatchSize));
         }
 
-        Exception exception = Assert.Throws<Exception>(() => _mlContext.Model.Load(path, out _));
-        Assert.IsTrue(exception is InvalidDataException or FormatException, exception.ToString());
-        Assert.IsNotEmpty(exception.Message);
+        Exception exception = LoadFault(path);
+        Assert.AreEqual(type, exception.GetType(), exception.ToString());
+        StringAssert.Contains(exception.Message, message);
     }
+
+    /// <summary>ML.NET calls loaders through reflection and passes on what that makes of an exception.</summary>
+    private Exception LoadFault(string path) =>
+        Assert.ThrowsExactly<TargetInvocationException>(() => _mlContext.Model.Load(path, out _)).InnerException!;
 
     private static void Manipulate(byte[] bytes, string what, int batchSize)
     {
@@ -189,12 +198,16 @@ public sealed class SaveLoadTests
         switch (what)
         {
             case "config.json":
-                int at = bytes.AsSpan().IndexOf("hidden_size"u8);
+                byte[] name = Encoding.Unicode.GetBytes("\"hidden_size\"");
+                int at = bytes.AsSpan().IndexOf(name);
                 Assert.IsGreaterThan(0, at);
-                bytes[at] = (byte)'x';
+                bytes[at + 2] = (byte)'x'; // without it the size is the default, which the weights do not fit
                 break;
             case "batch size":
                 BitConverter.TryWriteBytes(bytes.AsSpan(batch), -5);
+                break;
+            case "huge batch size":
+                BitConverter.TryWriteBytes(bytes.AsSpan(batch), int.MaxValue);
                 break;
             case "kind": // before it: model reference and image folder, one int each
                 Assert.AreEqual(2, BitConverter.ToInt32(bytes, batch - 12));
@@ -207,7 +220,7 @@ public sealed class SaveLoadTests
         }
     }
 
-    private static bool Contains(ZipArchiveEntry entry, string signature) => Read(entry).AsSpan().IndexOf(System.Text.Encoding.ASCII.GetBytes(signature)) >= 0;
+    private static bool Contains(ZipArchiveEntry entry, string signature) => Read(entry).AsSpan().IndexOf(Encoding.ASCII.GetBytes(signature)) >= 0;
 
     private static void Edit(ZipArchiveEntry entry, Action<byte[]> edit)
     {

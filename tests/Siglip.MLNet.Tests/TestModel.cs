@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Siglip.Core;
@@ -16,7 +17,7 @@ public static class TestModel
     // Batches change the order of float32 sums only; embeddings are of size 1, a wrong image or output differs by 0.01 and more.
     public const float Tolerance = 1e-5f;
 
-    private static string s_folder = "";
+    private static string _folder = "";
 
     public static string Checkpoint { get; private set; } = "";
 
@@ -25,7 +26,7 @@ public static class TestModel
     /// <summary>Seven images of different sizes and contents; the last one is a JPEG.</summary>
     public static IReadOnlyList<string> Images { get; private set; } = [];
 
-    public static string ImageFolder => Path.Combine(s_folder, "images");
+    public static string ImageFolder => Path.Combine(_folder, "images");
 
     public static SiglipVisionConfig Config { get; } = new()
     {
@@ -40,7 +41,7 @@ public static class TestModel
     [AssemblyInitialize]
     public static void Create(TestContext _)
     {
-        s_folder = Directory.CreateTempSubdirectory("siglip-mlnet-tests-").FullName;
+        _folder = Directory.CreateTempSubdirectory("siglip-mlnet-tests-").FullName;
         Checkpoint = SaveCheckpoint("checkpoint", Config, seed: 1);
         CheckpointWithoutHead = SaveCheckpoint("without-head", Config with { VisionUseHead = false }, seed: 2);
 
@@ -51,29 +52,40 @@ public static class TestModel
     }
 
     [AssemblyCleanup]
-    public static void Delete() => Directory.Delete(s_folder, recursive: true);
+    public static void Delete() => Directory.Delete(_folder, recursive: true);
 
     public static string SaveCheckpoint(string name, SiglipVisionConfig config, long seed)
     {
         TorchNative.Ensure();
         torch.manual_seed(seed);
         using var model = new SiglipVisionModel(config);
+        Shake(model);
         string folder = NewPath(name);
         model.SavePretrained(folder, new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize });
         return folder;
     }
 
-    public static string NewPath(string name) => Path.Combine(s_folder, name);
+    /// <summary>Makes every weight and bias count: in a new model most of them are 0 or 1, and images barely change its embeddings.</summary>
+    private static void Shake(SiglipVisionModel model)
+    {
+        using var noGradients = torch.no_grad();
+        using DisposeScope scope = torch.NewDisposeScope();
+        foreach (torch.Tensor parameter in model.state_dict().Values)
+            parameter.add_(torch.randn_like(parameter).mul_(0.3));
+    }
+
+    public static string NewPath(string name) => Path.Combine(_folder, name);
 
     public static string SaveImage(string name, int width, int height, Func<int, int, SKColor> color)
     {
+        // Written as bytes: SetPixel would multiply the color by alpha.
+        byte[] rgba = [.. from y in Enumerable.Range(0, height)
+                          from x in Enumerable.Range(0, width)
+                          let pixel = color(x, y)
+                          from value in (byte[])[pixel.Red, pixel.Green, pixel.Blue, pixel.Alpha]
+                          select value];
         using var bitmap = new SKBitmap(new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Unpremul));
-        for (int y = 0; y < height; y++)
-        {
-            for (int x = 0; x < width; x++)
-                bitmap.SetPixel(x, y, color(x, y));
-        }
-
+        Marshal.Copy(rgba, 0, bitmap.GetPixels(), rgba.Length);
         string path = Path.Combine(ImageFolder, name);
         using SKData data = bitmap.Encode(name.EndsWith("jpg", StringComparison.Ordinal) ? SKEncodedImageFormat.Jpeg : SKEncodedImageFormat.Png, 90);
         File.WriteAllBytes(path, data.ToArray());

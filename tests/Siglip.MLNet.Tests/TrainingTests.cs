@@ -25,9 +25,9 @@ public sealed class TrainingTests
         }).ToArray());
         DataOperationsCatalog.TrainTestData split = _mlContext.Data.TrainTestSplit(data, testFraction: 0.3, seed: 1);
         var pipeline = _mlContext.Transforms.Conversion.MapValueToKey("Label")
-            .Append(_mlContext.Transforms.SiglipFeaturizeImage("Features", "ImagePath", Checkpoint, SiglipOutputKind.PooledEmbedding))
+            .Append(_mlContext.Transforms.SiglipFeaturizeImage("Features", "ImagePath", Checkpoint, SiglipOutputKind.MeanPatchEmbedding))
             .AppendCacheCheckpoint(_mlContext)
-            .Append(_mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy())
+            .Append(_mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy(l1Regularization: 0, l2Regularization: 0.01f))
             .Append(_mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel"));
         using var model = pipeline.Fit(split.TrainSet);
 

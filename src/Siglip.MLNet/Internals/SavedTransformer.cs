@@ -64,7 +64,7 @@ internal static class SavedTransformer
             ctx.SaveNonEmptyString(transformer.WeightsSha256!);
     }
 
-    /// <summary>Called by ML.NET.</summary>
+    /// <summary>Called by ML.NET, through reflection: its caller gets exceptions inside a TargetInvocationException.</summary>
     /// <exception cref="FormatException">The saved model is damaged or not ours.</exception>
     /// <exception cref="InvalidDataException">The weights are damaged, or not those that the model was saved with.</exception>
     public static SiglipImageFeaturizingTransformer Create(IHostEnvironment environment, ModelLoadContext ctx)
@@ -76,9 +76,16 @@ internal static class SavedTransformer
         string config = ctx.LoadNonEmptyString();
         string processorConfig = ctx.LoadNonEmptyString();
         CheckpointLoading.ResolveDevice(environment, settings); // before the weights are read
-        return settings.EmbedWeights
-            ? LoadWithWeights(environment, ctx, settings, config, processorConfig)
-            : LoadByReference(environment, settings, ctx.LoadNonEmptyString());
+        try
+        {
+            return settings.EmbedWeights
+                ? LoadWithWeights(environment, ctx, settings, config, processorConfig)
+                : LoadByReference(environment, settings, ctx.LoadNonEmptyString());
+        }
+        catch (ArgumentException exception) // settings, model and preprocessing that do not fit together
+        {
+            throw Damaged(exception.Message, exception);
+        }
     }
 
     /// <summary>Raise verWrittenCur for any change of the format, verReadableCur if older readers must refuse it.</summary>
