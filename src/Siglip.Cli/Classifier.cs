@@ -1,3 +1,4 @@
+using System.Reflection;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Siglip.Core;
@@ -36,6 +37,10 @@ internal sealed class Classifier : IDisposable
         try
         {
             model = mlContext.Model.Load(path, out inputSchema);
+        }
+        catch (TargetInvocationException e) when (e.InnerException is { } inner)
+        {
+            throw new InvalidDataException($"'{path}' cannot be loaded: {inner.Message}", inner); // ML.NET calls the loaders of its steps through reflection
         }
         catch (Exception e) when (e is FormatException or InvalidDataException or ArgumentException or IndexOutOfRangeException or EndOfStreamException
             or InvalidOperationException)
