@@ -73,6 +73,33 @@ public sealed class CheckpointVerbTests
         Assert.AreEqual(16, (int)config["vision_config"]!["hidden_size"]!);
     }
 
+    [TestMethod]
+    public void Finetune_goes_on_from_a_checkpoint_and_its_result_predicts()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images", perClass: 10);
+
+        SiglipProcess.Run(folder.Path, "finetune", images, "--model", "nano", "--output", "out", "--epochs", "4", "--batch-size", "4", "--learning-rate", "3e-4", "--validation-share", "0").Succeeded();
+
+        JsonNode predicted = JsonNode.Parse(SiglipProcess.Run(folder.Path, "predict", "out", images, "--json").Succeeded().Output)!;
+        Assert.IsGreaterThanOrEqualTo(18, predicted.AsArray().Count(row => ((string)row!["image"]!).Contains($"{Path.DirectorySeparatorChar}{(string)row["label"]!}{Path.DirectorySeparatorChar}", StringComparison.Ordinal)),
+            "of 20 images that it was trained on");
+        JsonNode evaluated = JsonNode.Parse(SiglipProcess.Run(folder.Path, "evaluate", "out", images, "--json").Succeeded().Output)!;
+        Assert.AreEqual(20, (int)evaluated["images"]!);
+        Assert.AreEqual(2, SiglipProcess.Run(folder.Path, "finetune", images, "--output", "out").ExitCode, "neither --config nor --model");
+    }
+
+    [TestMethod]
+    public void Predict_takes_the_bundled_model_at_once_and_refuses_one_without_a_classifier()
+    {
+        using var folder = new TestFolder();
+
+        SiglipResult predicted = SiglipProcess.Run(folder.Path, "predict", "nano", TestFolder.NewSamples).Succeeded();
+        Assert.HasCount(51, predicted.Output.TrimEnd().Split('\n'));
+
+        SiglipProcess.Run(folder.Path, "predict", TestFolder.VisionOnly, TestFolder.NewSamples).Failed("has no classifier");
+    }
+
     private static DisposeScope Scope()
     {
         TorchNative.Ensure();

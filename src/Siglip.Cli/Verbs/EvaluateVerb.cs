@@ -10,7 +10,7 @@ internal static class EvaluateVerb
 {
     public static Command Create()
     {
-        var model = new Argument<string>("MODEL") { Description = "A model written by siglip train." };
+        var model = new Argument<string>("MODEL") { Description = "A model written by siglip train, or a checkpoint's folder with a classifier, or nano." };
         var folder = new Argument<string>("FOLDER") { Description = "The images, in one folder per class, with names that the model knows." };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("evaluate", "Measure a trained model on images whose classes are known.") { model, folder, json };
@@ -21,7 +21,7 @@ internal static class EvaluateVerb
 
     private static int Run(string modelPath, string folder, bool json, CancellationToken cancellationToken)
     {
-        using Classifier classifier = Classifier.Load(modelPath);
+        using IImageClassifier classifier = ImageClassifier.Load(modelPath);
         ImageFolderDataset dataset = ImageFolderDataset.Open(folder);
         string[] unknown = [.. dataset.Labels.Except(classifier.Labels)];
         if (unknown.Length > 0)
@@ -36,7 +36,7 @@ internal static class EvaluateVerb
         {
             cancellationToken.ThrowIfCancellationRequested();
             if (label is null)
-                failed.Add(Classifier.WhyUnreadable(image.Path));
+                failed.Add(ImageClassifier.WhyUnreadable(image.Path));
             else
                 confusion[index[dataset.Labels[image.Label]]][index[label]]++;
         }

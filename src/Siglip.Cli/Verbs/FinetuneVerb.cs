@@ -13,7 +13,8 @@ internal static class FinetuneVerb
     {
         var defaults = new SiglipTrainingOptions();
         var folder = new Argument<string>("FOLDER") { Description = "The training images, in one folder per class." };
-        var config = new Option<string>("--config") { Description = "A config.json; its model starts from random weights.", Required = true };
+        var config = new Option<string?>("--config") { Description = "A config.json: a model with random weights is trained from scratch." };
+        var model = new Option<string?>("--model") { Description = "A checkpoint's folder, or nano: its vision transformer is trained further, with a new classifier unless it has one for the same classes." };
         var output = new Option<string>("--output") { Description = "The folder that gets config.json, preprocessor_config.json and model.safetensors.", Required = true };
         var validation = new Option<string?>("--validation") { Description = "Images to measure with, in folders of the same classes." };
         var share = new Option<double>("--validation-share") { Description = "Without --validation: share of each class held out to measure with; 0 for none.", DefaultValueFactory = _ => 0.1 };
@@ -30,10 +31,15 @@ internal static class FinetuneVerb
 
         var command = new Command("finetune", "Train a vision transformer and its classifier on folders of images.")
         {
-            folder, config, output, validation, share, epochs, batchSize, learningRate, weightDecay, labelSmoothing, noAugment, seed, device, dtype,
+            folder, config, model, output, validation, share, epochs, batchSize, learningRate, weightDecay, labelSmoothing, noAugment, seed, device, dtype,
         };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(config) is null == result.GetValue(model) is null)
+                result.AddError("One of --config and --model is needed: where the training starts.");
+        });
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
-            parsed.GetRequiredValue(folder), parsed.GetRequiredValue(config), parsed.GetRequiredValue(output), parsed.GetValue(validation),
+            parsed.GetRequiredValue(folder), parsed.GetValue(config), parsed.GetValue(model), parsed.GetRequiredValue(output), parsed.GetValue(validation),
             parsed.GetValue(share), Enum.Parse<torch.ScalarType>(parsed.GetRequiredValue(dtype), ignoreCase: true),
             new SiglipTrainingOptions
             {
@@ -51,13 +57,11 @@ internal static class FinetuneVerb
     }
 
     private static int Run(
-        string folder, string configPath, string output, string? validationFolder, double validationShare, torch.ScalarType storedDtype,
+        string folder, string? configPath, string? modelName, string output, string? validationFolder, double validationShare, torch.ScalarType storedDtype,
         SiglipTrainingOptions options, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
         StagedFiles.CheckFolderWritable(output);
-        SiglipVisionConfig config = SiglipVisionConfig.FromJson(File.ReadAllText(configPath), $"'{configPath}'");
-        var processor = new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize };
         ImageFolderDataset training = ImageFolderDataset.Open(folder);
         ImageFolderDataset? validation = validationFolder is null ? null : ImageFolderDataset.Open(validationFolder);
         if (validation is null && validationShare > 0)
@@ -65,7 +69,10 @@ internal static class FinetuneVerb
 
         TorchNative.Ensure();
         torch.manual_seed(options.Seed);
-        using var model = new SiglipForImageClassification(config, training.Labels);
+        (SiglipForImageClassification model, SiglipImageProcessorConfig processor) = configPath is null
+            ? FromCheckpoint(modelName!, training.Labels)
+            : FromScratch(configPath, training.Labels);
+        using SiglipForImageClassification ownedModel = model;
         using var trainer = new SiglipTrainer(model, processor, options);
         Console.Error.WriteLine($"Training {model.parameters().Sum(parameter => parameter.numel()):N0} parameters on {training.Images.Count:N0} images of "
             + $"{training.Labels.Count} classes, {validation?.Images.Count ?? 0:N0} held out.");
@@ -104,6 +111,21 @@ internal static class FinetuneVerb
         }
 
         return CommandLineRunner.Success;
+    }
+
+    private static (SiglipForImageClassification Model, SiglipImageProcessorConfig Processor) FromScratch(string configPath, IReadOnlyList<string> labels)
+    {
+        if (!File.Exists(configPath))
+            throw new FileNotFoundException($"The configuration '{configPath}' does not exist; name a config.json.");
+        SiglipVisionConfig config = SiglipVisionConfig.FromJson(File.ReadAllText(configPath), $"'{configPath}'");
+        return (new SiglipForImageClassification(config, labels), new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize });
+    }
+
+    private static (SiglipForImageClassification Model, SiglipImageProcessorConfig Processor) FromCheckpoint(string name, IReadOnlyList<string> labels)
+    {
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(name);
+        bool sameLabels = checkpoint.Labels?.SequenceEqual(labels) ?? false;
+        return (sameLabels ? checkpoint.LoadForImageClassification() : checkpoint.LoadForImageClassification(labels), checkpoint.ProcessorConfig);
     }
 
     private static string Describe(SiglipTrainingProgress state) => string.Create(CultureInfo.InvariantCulture,

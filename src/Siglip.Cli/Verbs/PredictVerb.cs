@@ -12,7 +12,7 @@ internal static class PredictVerb
 
     public static Command Create()
     {
-        var model = new Argument<string>("MODEL") { Description = "A model written by siglip train." };
+        var model = new Argument<string>("MODEL") { Description = "A model written by siglip train, or a checkpoint's folder with a classifier, or nano." };
         var images = new Argument<string[]>("IMAGE") { Description = "Image files, folders, or @list.txt.", Arity = ArgumentArity.OneOrMore };
         Option<bool> json = CommonOptions.Json();
         var command = new Command("predict", "Classify images with a trained model.") { model, images, json };
@@ -23,7 +23,7 @@ internal static class PredictVerb
 
     private static int Run(string modelPath, string[] inputs, bool json, CancellationToken cancellationToken)
     {
-        using Classifier classifier = Classifier.Load(modelPath);
+        using IImageClassifier classifier = ImageClassifier.Load(modelPath);
         IReadOnlyList<string> files = ImageInputs.Expand(inputs);
         var failed = new List<string>();
         var rows = new List<string[]>();
@@ -33,7 +33,7 @@ internal static class PredictVerb
             cancellationToken.ThrowIfCancellationRequested();
             if (label is null)
             {
-                failed.Add(Classifier.WhyUnreadable(path));
+                failed.Add(ImageClassifier.WhyUnreadable(path));
                 continue;
             }
 

@@ -55,8 +55,8 @@ internal static class TrainVerb
         var mlContext = new MLContext(seed);
         using SiglipImageFeaturizingTransformer featurizer = mlContext.Transforms.SiglipFeaturizeImage(new SiglipImageFeaturizingOptions
         {
-            InputColumnName = Classifier.ImagePathColumn,
-            Columns = { [Classifier.EmbeddingColumn] = OutputKind(kind, model) },
+            InputColumnName = SavedModelClassifier.ImagePathColumn,
+            Columns = { [SavedModelClassifier.EmbeddingColumn] = OutputKind(kind, model) },
             Model = model,
             BatchSize = batchSize,
             GpuDeviceId = GpuDeviceId(device),
@@ -68,19 +68,19 @@ internal static class TrainVerb
 
         // Fitted step by step, because the saved model starts at the path of an image and needs no label.
         ValueToKeyMappingTransformer toKey = mlContext.Transforms.Conversion.MapValueToKey(
-            Classifier.LabelColumn, keyOrdinality: ValueToKeyMappingEstimator.KeyOrdinality.ByValue).Fit(training);
+            SavedModelClassifier.LabelColumn, keyOrdinality: ValueToKeyMappingEstimator.KeyOrdinality.ByValue).Fit(training);
         var trainer = mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy(new LbfgsMaximumEntropyMulticlassTrainer.Options
         {
-            LabelColumnName = Classifier.LabelColumn,
-            FeatureColumnName = Classifier.EmbeddingColumn,
+            LabelColumnName = SavedModelClassifier.LabelColumn,
+            FeatureColumnName = SavedModelClassifier.EmbeddingColumn,
             L2Regularization = regularization,
             L1Regularization = 0,
             NumberOfThreads = 1,
         });
         MulticlassPredictionTransformer<MaximumEntropyModelParameters> linear = trainer.Fit(toKey.Transform(training));
         IDataView predictions = linear.Transform(toKey.Transform(testing));
-        ITransformer toLabel = mlContext.Transforms.Conversion.MapKeyToValue(Classifier.PredictedLabelColumn).Fit(predictions);
-        MulticlassClassificationMetrics metrics = mlContext.MulticlassClassification.Evaluate(predictions, Classifier.LabelColumn);
+        ITransformer toLabel = mlContext.Transforms.Conversion.MapKeyToValue(SavedModelClassifier.PredictedLabelColumn).Fit(predictions);
+        MulticlassClassificationMetrics metrics = mlContext.MulticlassClassification.Evaluate(predictions, SavedModelClassifier.LabelColumn);
         cancellationToken.ThrowIfCancellationRequested();
 
         var chain = new TransformerChain<ITransformer>(featurizer, linear, toLabel);
@@ -95,7 +95,7 @@ internal static class TrainVerb
     private static float[][] Embed(MLContext mlContext, SiglipImageFeaturizingTransformer featurizer, LabeledImage[] images, CancellationToken cancellationToken)
     {
         IDataView view = featurizer.Transform(mlContext.Data.LoadFromEnumerable(images.Select(image => new ImageRow { ImagePath = image.Path })));
-        DataViewSchema.Column column = view.Schema[Classifier.EmbeddingColumn];
+        DataViewSchema.Column column = view.Schema[SavedModelClassifier.EmbeddingColumn];
         long start = Stopwatch.GetTimestamp();
         return ProgressDisplay.Run("Embedding", progress =>
         {
@@ -150,7 +150,7 @@ internal static class TrainVerb
     private static IDataView Embedded(MLContext mlContext, ImageFolderDataset dataset, float[][] embeddings)
     {
         SchemaDefinition schema = SchemaDefinition.Create(typeof(EmbeddedRow));
-        schema[Classifier.EmbeddingColumn].ColumnType = new VectorDataViewType(NumberDataViewType.Single, embeddings[0].Length);
+        schema[SavedModelClassifier.EmbeddingColumn].ColumnType = new VectorDataViewType(NumberDataViewType.Single, embeddings[0].Length);
         return mlContext.Data.LoadFromEnumerable(
             dataset.Images.Select((image, i) => new EmbeddedRow { Label = dataset.Labels[image.Label], Embedding = embeddings[i] }), schema);
     }

@@ -119,6 +119,17 @@ public sealed partial class SiglipCheckpoint : IDisposable
         return Load(() => new SiglipForImageClassification(Config, Labels));
     }
 
+    /// <summary>Loads the vision model with a new classifier for other classes, to be trained.</summary>
+    /// <param name="labels">The classes' names; at least one, no two alike.</param>
+    /// <returns>A model on the CPU, in evaluation mode, which the caller owns; the classifier's weights are drawn from torch's generator.</returns>
+    /// <exception cref="ArgumentException">There is no label, or one of them twice.</exception>
+    /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
+    public SiglipForImageClassification LoadForImageClassification(IReadOnlyList<string> labels)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return Load(() => new SiglipForImageClassification(Config, labels), withClassifier: false);
+    }
+
     /// <summary>Computes the SHA-256 of the weights.</summary>
     /// <returns>64 lower-case hexadecimal digits: of model.safetensors, or of the shards' bytes one after the other in the order of their names.</returns>
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
@@ -225,7 +236,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     private static bool IsOfOtherParts(string name) =>
         name is "logit_scale" or "logit_bias" || name.StartsWith("text_model.", StringComparison.Ordinal);
 
-    private TModel Load<TModel>(Func<TModel> create)
+    private TModel Load<TModel>(Func<TModel> create, bool withClassifier = true)
         where TModel : nn.Module
     {
         TModel model;
@@ -238,8 +249,10 @@ public sealed partial class SiglipCheckpoint : IDisposable
             using DisposeScope scope = NewDisposeScope();
             foreach ((string name, Tensor parameter) in model.state_dict())
             {
-                bool ofVision = name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal);
-                _weights.ReadInto(ofVision ? _prefix + name[ExpectedTensors.Prefix.Length..] : name, parameter);
+                if (name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal))
+                    _weights.ReadInto(_prefix + name[ExpectedTensors.Prefix.Length..], parameter);
+                else if (withClassifier)
+                    _weights.ReadInto(name, parameter);
             }
 
             model.eval();

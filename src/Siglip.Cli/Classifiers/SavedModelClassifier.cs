@@ -1,13 +1,12 @@
 using System.Reflection;
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using Siglip.Core;
 using Siglip.MLNet;
 
 namespace Siglip.Cli;
 
 /// <summary>A saved ML.NET model that takes an image's path and gives a label: what <c>siglip train</c> writes.</summary>
-internal sealed class Classifier : IDisposable
+internal sealed class SavedModelClassifier : IImageClassifier
 {
     public const string ImagePathColumn = "ImagePath";
     public const string EmbeddingColumn = "Embedding";
@@ -18,15 +17,15 @@ internal sealed class Classifier : IDisposable
     private readonly MLContext _mlContext;
     private readonly ITransformer _model;
 
-    private Classifier(MLContext mlContext, ITransformer model, IReadOnlyList<string> labels) => (_mlContext, _model, Labels) = (mlContext, model, labels);
+    private SavedModelClassifier(MLContext mlContext, ITransformer model, IReadOnlyList<string> labels) => (_mlContext, _model, Labels) = (mlContext, model, labels);
 
-    /// <summary>The classes, in the order of the probabilities.</summary>
+    /// <inheritdoc/>
     public IReadOnlyList<string> Labels { get; }
 
     /// <summary>Loads a model.</summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It is no model, or one that does not take a path and give a label.</exception>
-    public static Classifier Load(string path)
+    public static SavedModelClassifier Load(string path)
     {
         if (!File.Exists(path))
             throw new FileNotFoundException($"The model '{path}' does not exist; train one with: siglip train FOLDER --output {path}");
@@ -50,7 +49,7 @@ internal sealed class Classifier : IDisposable
 
         try
         {
-            return new Classifier(mlContext, model, FindLabels(path, model, inputSchema));
+            return new SavedModelClassifier(mlContext, model, FindLabels(path, model, inputSchema));
         }
         catch
         {
@@ -59,8 +58,7 @@ internal sealed class Classifier : IDisposable
         }
     }
 
-    /// <summary>Classifies images, in batches, in their order.</summary>
-    /// <returns>The label and the probabilities of each image; a null label if the image could not be read.</returns>
+    /// <inheritdoc/>
     public IEnumerable<(string? Label, float[] Probabilities)> Classify(IEnumerable<string> paths)
     {
         IDataView images = _mlContext.Data.LoadFromEnumerable(paths.Select(path => new ImageRow { ImagePath = path }));
@@ -78,20 +76,6 @@ internal sealed class Classifier : IDisposable
             getLabel(ref text);
             float[] probabilities = scores.DenseValues().ToArray();
             yield return (probabilities.Any(float.IsNaN) ? null : text.ToString(), probabilities);
-        }
-    }
-
-    /// <summary>One sentence about an image that gave no label.</summary>
-    public static string WhyUnreadable(string path)
-    {
-        try
-        {
-            RgbImage.Load(path);
-            return $"'{path}' gave no probabilities; the model may be damaged.";
-        }
-        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
-        {
-            return e.Message;
         }
     }
 

@@ -1,0 +1,66 @@
+using Siglip.Core;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Siglip.Cli;
+
+/// <summary>A checkpoint with a classifier of its own: what <c>siglip finetune</c> writes.</summary>
+internal sealed class CheckpointClassifier : IImageClassifier
+{
+    private const int BatchSize = 16;
+
+    private readonly SiglipForImageClassification _model;
+    private readonly SiglipImageProcessor _processor;
+
+    private CheckpointClassifier(SiglipForImageClassification model, SiglipImageProcessor processor) => (_model, _processor) = (model, processor);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Labels => _model.Labels;
+
+    public static CheckpointClassifier Load(string model)
+    {
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        return new CheckpointClassifier(checkpoint.LoadForImageClassification(), new SiglipImageProcessor(checkpoint.ProcessorConfig));
+    }
+
+    /// <inheritdoc/>
+    public IEnumerable<(string? Label, float[] Probabilities)> Classify(IEnumerable<string> paths)
+    {
+        foreach (string[] batch in paths.Chunk(BatchSize))
+        {
+            float[] pixelValues = new float[batch.Length * _processor.PixelValueCount];
+            bool[] read = new bool[batch.Length];
+            Parallel.For(0, batch.Length, i => read[i] = TryRead(batch[i], pixelValues.AsSpan(i * _processor.PixelValueCount, _processor.PixelValueCount)));
+
+            float[] probabilities = Probabilities(pixelValues, batch.Length); // [batch, labels]
+            for (int i = 0; i < batch.Length; i++)
+            {
+                float[] row = probabilities[(i * Labels.Count)..((i + 1) * Labels.Count)];
+                yield return (read[i] ? Labels[Array.IndexOf(row, row.Max())] : null, row);
+            }
+        }
+    }
+
+    public void Dispose() => _model.Dispose();
+
+    private float[] Probabilities(float[] pixelValues, int count)
+    {
+        using var noGradients = inference_mode();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor pixels = tensor(pixelValues, [count, 3, _processor.Config.Height, _processor.Config.Width]);
+        return _model.call(pixels).softmax(-1).data<float>().ToArray(); // [batch, labels]
+    }
+
+    private bool TryRead(string path, Span<float> pixelValues)
+    {
+        try
+        {
+            _processor.Preprocess(RgbImage.Load(path), pixelValues);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+}

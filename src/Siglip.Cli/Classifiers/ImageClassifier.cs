@@ -1,0 +1,31 @@
+using Siglip.Core;
+
+namespace Siglip.Cli;
+
+/// <summary>Finds the classifier that a command line names.</summary>
+internal static class ImageClassifier
+{
+    /// <summary>Loads a model.</summary>
+    /// <param name="model">A file written by <c>siglip train</c>, or the folder of a checkpoint with a classifier, as <c>siglip finetune</c>
+    /// writes it, or <c>nano</c>.</param>
+    /// <exception cref="FileNotFoundException">There is no such file or folder.</exception>
+    /// <exception cref="InvalidDataException">It is no model, or no classifier.</exception>
+    public static IImageClassifier Load(string model) =>
+        !File.Exists(model) && (model == SiglipCheckpoint.Nano || Directory.Exists(model))
+            ? CheckpointClassifier.Load(model)
+            : SavedModelClassifier.Load(model);
+
+    /// <summary>One sentence about an image that gave no label.</summary>
+    public static string WhyUnreadable(string path)
+    {
+        try
+        {
+            RgbImage.Load(path);
+            return $"'{path}' gave no probabilities; the model may be damaged.";
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+        {
+            return e.Message;
+        }
+    }
+}
