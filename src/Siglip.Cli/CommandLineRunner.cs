@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
+using Siglip.Core;
 
 namespace Siglip.Cli;
 
@@ -13,7 +14,11 @@ internal static class CommandLineRunner
 
     public static async Task<int> RunAsync(RootCommand root, string[] args)
     {
-        ParseResult parsed = root.Parse(args);
+        foreach (Command command in root.Subcommands)
+            CommonOptions.RefuseEmpty(command);
+
+        // @list.txt is a list of images, which has its own reader; it is no file of further arguments.
+        ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0)
         {
             foreach (var error in parsed.Errors)
@@ -28,7 +33,15 @@ internal static class CommandLineRunner
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Cancel);
         void Cancel(PosixSignalContext context)
         {
-            context.Cancel = !cancellation.IsCancellationRequested; // the second time the process ends at once
+            context.Cancel = true;
+            if (cancellation.IsCancellationRequested)
+            {
+                // The second time nothing is waited for.
+                StagedFiles.DeleteAll();
+                Console.Error.WriteLine("siglip: cancelled.");
+                Environment.Exit(UserError);
+            }
+
             cancellation.Cancel();
         }
 

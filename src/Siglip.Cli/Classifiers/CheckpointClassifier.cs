@@ -11,16 +11,19 @@ internal sealed class CheckpointClassifier : IImageClassifier
 
     private readonly SiglipForImageClassification _model;
     private readonly SiglipImageProcessor _processor;
+    private readonly Device _device;
 
-    private CheckpointClassifier(SiglipForImageClassification model, SiglipImageProcessor processor) => (_model, _processor) = (model, processor);
+    private CheckpointClassifier(SiglipForImageClassification model, SiglipImageProcessor processor, Device device) =>
+        (_model, _processor, _device) = (model.to(device), processor, device);
 
     /// <inheritdoc/>
     public IReadOnlyList<string> Labels => _model.Labels;
 
-    public static CheckpointClassifier Load(string model)
+    public static CheckpointClassifier Load(string model, string deviceName)
     {
+        Device device = TorchDevice.Find(deviceName);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
-        return new CheckpointClassifier(checkpoint.LoadForImageClassification(), new SiglipImageProcessor(checkpoint.ProcessorConfig));
+        return new CheckpointClassifier(checkpoint.LoadForImageClassification(), new SiglipImageProcessor(checkpoint.ProcessorConfig), device);
     }
 
     /// <inheritdoc/>
@@ -47,8 +50,8 @@ internal sealed class CheckpointClassifier : IImageClassifier
     {
         using var noGradients = inference_mode();
         using DisposeScope scope = NewDisposeScope();
-        Tensor pixels = tensor(pixelValues, [count, 3, _processor.Config.Height, _processor.Config.Width]);
-        return _model.call(pixels).softmax(-1).data<float>().ToArray(); // [batch, labels]
+        Tensor pixels = tensor(pixelValues, [count, 3, _processor.Config.Height, _processor.Config.Width]).to(_device);
+        return _model.call(pixels).softmax(-1).cpu().data<float>().ToArray(); // [batch, labels]
     }
 
     private bool TryRead(string path, Span<float> pixelValues)

@@ -8,12 +8,13 @@ internal static class ImageClassifier
     /// <summary>Loads a model.</summary>
     /// <param name="model">A file written by <c>siglip train</c>, or the folder of a checkpoint with a classifier, as <c>siglip finetune</c>
     /// writes it, or <c>nano</c>.</param>
+    /// <param name="device">cpu, cuda or cuda:N.</param>
     /// <exception cref="FileNotFoundException">There is no such file or folder.</exception>
     /// <exception cref="InvalidDataException">It is no model, or no classifier.</exception>
-    public static IImageClassifier Load(string model) =>
+    public static IImageClassifier Load(string model, string device) =>
         !File.Exists(model) && (model == SiglipCheckpoint.Nano || Directory.Exists(model))
-            ? CheckpointClassifier.Load(model)
-            : SavedModelClassifier.Load(model);
+            ? CheckpointClassifier.Load(model, device)
+            : SavedModelClassifier.Load(model, CommonOptions.GpuDeviceId(device));
 
     /// <summary>One sentence about an image that gave no label.</summary>
     public static string WhyUnreadable(string path)

@@ -25,26 +25,29 @@ internal sealed class SavedModelClassifier : IImageClassifier
     /// <summary>Loads a model.</summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It is no model, or one that does not take a path and give a label.</exception>
-    public static SavedModelClassifier Load(string path)
+    public static SavedModelClassifier Load(string path, int? gpuDeviceId)
     {
         if (!File.Exists(path))
-            throw new FileNotFoundException($"The model '{path}' does not exist; train one with: siglip train FOLDER --output {path}");
+            throw new FileNotFoundException($"The model '{path}' does not exist; train one with: {CommandText.Of("train", "FOLDER", "--output", path)}");
 
-        var mlContext = new MLContext();
+        var mlContext = new MLContext { GpuDeviceId = gpuDeviceId, FallbackToCpu = false };
         ITransformer model;
         DataViewSchema inputSchema;
         try
         {
             model = mlContext.Model.Load(path, out inputSchema);
         }
-        catch (TargetInvocationException e) when (e.InnerException is { } inner)
+        catch (TargetInvocationException e)
         {
-            throw new InvalidDataException($"'{path}' cannot be loaded: {inner.Message}", inner); // ML.NET calls the loaders of its steps through reflection
+            Exception inner = e; // ML.NET calls the loaders of steps within steps through reflection
+            while (inner is TargetInvocationException { InnerException: { } next })
+                inner = next;
+            throw new InvalidDataException($"The model '{path}' cannot be loaded: {inner.Message}", inner);
         }
         catch (Exception e) when (e is FormatException or InvalidDataException or ArgumentException or IndexOutOfRangeException or EndOfStreamException
             or InvalidOperationException)
         {
-            throw new InvalidDataException($"'{path}' is not a model that can be loaded: {e.Message} Train one with: siglip train FOLDER --output {path}", e);
+            throw new InvalidDataException($"'{path}' is no model that can be loaded ({e.Message.TrimEnd('.')}); expected a file written by siglip train.", e);
         }
 
         try
@@ -97,10 +100,5 @@ internal sealed class SavedModelClassifier : IImageClassifier
         VBuffer<ReadOnlyMemory<char>> names = default;
         score.Annotations.GetValue("SlotNames", ref names);
         return [.. names.DenseValues().Select(name => name.ToString())];
-    }
-
-    private sealed class ImageRow
-    {
-        public string ImagePath { get; set; } = "";
     }
 }

@@ -15,8 +15,11 @@ internal readonly record struct ProgressState(double Done, double Total, string 
     {
         TimeSpan left = elapsed / Math.Max(1, done) * (total - done);
         return new ProgressState(done, total, string.Create(CultureInfo.InvariantCulture,
-            $"{done / Math.Max(elapsed.TotalSeconds, 1e-9):F0} images/s {left:h\\:mm\\:ss} left"));
+            $"{done / Math.Max(elapsed.TotalSeconds, 1e-9):F0} images/s {Text(left)} left"));
     }
+
+    /// <summary>Hours, minutes and seconds.</summary>
+    public static string Text(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, $"{(int)time.TotalHours}:{time:mm\\:ss}");
 }
 
 /// <summary>Shows progress on standard error: a bar in a terminal, a plain line every so often elsewhere.</summary>

@@ -55,6 +55,9 @@ internal static class EmbedVerb
         if (extension is not (".npy" or ".csv"))
             throw new ArgumentException($"The output '{output}' ends in '{extension}', expected .npy or .csv.");
 
+        if (pathsOutput is not null && Path.GetFullPath(pathsOutput) == Path.GetFullPath(output))
+            throw new ArgumentException($"--output and --paths are the same file, '{output}'; name two.");
+
         IReadOnlyList<string> files = ImageInputs.Expand(inputs);
         if (ParseShard(shard) is var (part, parts))
             files = [.. files.Skip((int)((long)files.Count * part / parts)).Take((int)(((long)files.Count * (part + 1) / parts) - ((long)files.Count * part / parts)))];

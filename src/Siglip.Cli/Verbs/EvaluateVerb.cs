@@ -12,17 +12,18 @@ internal static class EvaluateVerb
     {
         var model = new Argument<string>("MODEL") { Description = "A model written by siglip train, or a checkpoint's folder with a classifier, or nano." };
         var folder = new Argument<string>("FOLDER") { Description = "The images, in one folder per class, with names that the model knows." };
+        Option<string> device = CommonOptions.Device();
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("evaluate", "Measure a trained model on images whose classes are known.") { model, folder, json };
+        var command = new Command("evaluate", "Measure a trained model on images whose classes are known.") { model, folder, device, json };
         command.SetAction((parsed, cancellationToken) =>
-            Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(folder), parsed.GetValue(json), cancellationToken)));
+            Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(folder), parsed.GetRequiredValue(device), parsed.GetValue(json), cancellationToken)));
         return command;
     }
 
-    private static int Run(string modelPath, string folder, bool json, CancellationToken cancellationToken)
+    private static int Run(string modelPath, string folder, string device, bool json, CancellationToken cancellationToken)
     {
-        using IImageClassifier classifier = ImageClassifier.Load(modelPath);
-        ImageFolderDataset dataset = ImageFolderDataset.Open(folder);
+        using IImageClassifier classifier = ImageClassifier.Load(modelPath, device);
+        ImageFolderDataset dataset = ImageFolderDataset.Open(folder, minimumClasses: 1);
         string[] unknown = [.. dataset.Labels.Except(classifier.Labels)];
         if (unknown.Length > 0)
             throw new InvalidDataException($"The model does not know the classes {string.Join(", ", unknown)}; it knows {string.Join(", ", classifier.Labels)}. "

@@ -28,6 +28,12 @@ internal static class FinetuneVerb
         var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:N.", DefaultValueFactory = _ => defaults.Device };
         var dtype = new Option<string>("--dtype") { Description = "How the weights are stored.", DefaultValueFactory = _ => "float32" };
         dtype.AcceptOnlyFromAmong("float32", "float16", "bfloat16");
+        share.Accept(value => value is >= 0 and < 1, "a number of at least 0 and below 1");
+        epochs.Accept(value => value >= 1, "at least 1");
+        batchSize.Accept(value => value >= 1, "at least 1");
+        learningRate.Accept(value => value > 0 && double.IsFinite(value), "a number above 0");
+        weightDecay.Accept(value => value >= 0 && double.IsFinite(value), "a number of at least 0");
+        labelSmoothing.Accept(value => value is >= 0 and < 1, "a number of at least 0 and below 1");
 
         var command = new Command("finetune", "Train a vision transformer and its classifier on folders of images.")
         {
@@ -62,6 +68,7 @@ internal static class FinetuneVerb
     {
         long start = Stopwatch.GetTimestamp();
         StagedFiles.CheckFolderWritable(output);
+        CommonOptions.GpuDeviceId(options.Device); // refused before anything is read
         ImageFolderDataset training = ImageFolderDataset.Open(folder);
         ImageFolderDataset? validation = validationFolder is null ? null : ImageFolderDataset.Open(validationFolder);
         if (validation is null && validationShare > 0)
@@ -102,7 +109,7 @@ internal static class FinetuneVerb
                 : $"cancelled; {output} holds the model of epoch {finished} of {options.Epochs}.");
         }
 
-        Console.WriteLine($"Trained {options.Epochs} epochs in {Stopwatch.GetElapsedTime(start):h\\:mm\\:ss}; the model is in {output}");
+        Console.WriteLine($"Trained {options.Epochs} epochs in {ProgressState.Text(Stopwatch.GetElapsedTime(start))}; the model is in {output}");
         if (evaluation is not null)
         {
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Accuracy on {evaluation.Count:N0} held-out images: {evaluation.Accuracy:P1}"));
@@ -129,7 +136,7 @@ internal static class FinetuneVerb
     }
 
     private static string Describe(SiglipTrainingProgress state) => string.Create(CultureInfo.InvariantCulture,
-        $"epoch {state.Epoch}/{state.Epochs} loss {state.Loss:F3} lr {state.LearningRate:G3} {state.ImagesPerSecond:F0} images/s {state.TimeLeft:h\\:mm\\:ss} left")
+        $"epoch {state.Epoch}/{state.Epochs} loss {state.Loss:F3} lr {state.LearningRate:G3} {state.ImagesPerSecond:F0} images/s {ProgressState.Text(state.TimeLeft)} left")
         + (state.Validation is { } evaluation ? string.Create(CultureInfo.InvariantCulture, $" held-out accuracy {evaluation.Accuracy:P1} loss {evaluation.Loss:F3}") : "");
 
     private sealed class Report(Action<SiglipTrainingProgress> action) : IProgress<SiglipTrainingProgress>

@@ -19,18 +19,19 @@ internal static class ForwardVerb
         var interpolate = new Option<bool>("--interpolate-pos-encoding") { Description = "Accept images of other sizes than the model's." };
 
         var command = new Command("forward", "Run pixel values through the model.") { input, output, model, device, hiddenStates, attentions, interpolate };
-        command.SetAction(parsed => Run(
+        command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(input), parsed.GetRequiredValue(output), parsed.GetRequiredValue(model), parsed.GetRequiredValue(device),
             new SiglipForwardOptions
             {
                 OutputHiddenStates = parsed.GetValue(hiddenStates),
                 OutputAttentions = parsed.GetValue(attentions),
                 InterpolatePositionEncoding = parsed.GetValue(interpolate),
-            }));
+            },
+            cancellationToken)));
         return command;
     }
 
-    private static int Run(string inputPath, string outputPath, string modelName, string deviceName, SiglipForwardOptions options)
+    private static int Run(string inputPath, string outputPath, string modelName, string deviceName, SiglipForwardOptions options, CancellationToken cancellationToken)
     {
         using var staged = new StagedFiles();
         StagedFiles.CheckWritable(outputPath);
@@ -43,6 +44,7 @@ internal static class ForwardVerb
         model.eval();
         using var noGradients = inference_mode();
         using DisposeScope scope = NewDisposeScope();
+        cancellationToken.ThrowIfCancellationRequested();
         SiglipVisionOutput result = model.Forward(input.Read(PixelValues).to(float32).to(device(deviceName)), options);
 
         var tensors = new List<(string Name, Tensor Value)> { ("last_hidden_state", result.LastHiddenState) };
@@ -51,6 +53,7 @@ internal static class ForwardVerb
         tensors.AddRange((result.HiddenStates ?? []).Select((value, i) => ($"hidden_states.{i}", value)));
         tensors.AddRange((result.Attentions ?? []).Select((value, i) => ($"attentions.{i}", value)));
         staged.Add(outputPath, stream => SafetensorsFile.Write(stream, tensors.Select(tensor => (tensor.Name, tensor.Value.cpu())), metadata: null));
+        cancellationToken.ThrowIfCancellationRequested();
         staged.Commit();
 
         foreach ((string name, Tensor value) in tensors)

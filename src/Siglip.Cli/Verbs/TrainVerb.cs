@@ -23,12 +23,9 @@ internal static class TrainVerb
         Option<int> batchSize = CommonOptions.BatchSize();
         Option<string> device = CommonOptions.Device();
         var heldOut = new Option<double>("--held-out") { Description = "Share of each class that is held out to measure with.", DefaultValueFactory = _ => 0.2 };
-        heldOut.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<double>() is not (> 0 and < 1))
-                result.AddError("--held-out must be above 0 and below 1.");
-        });
+        heldOut.Accept(value => value is > 0 and < 1, "a number above 0 and below 1");
         var regularization = new Option<float>("--l2") { Description = "Weight of the classifier's L2 regularization.", DefaultValueFactory = _ => 1f };
+        regularization.Accept(value => value >= 0 && float.IsFinite(value), "a number of at least 0");
         var seed = new Option<int>("--seed") { Description = "Decides which images are held out.", DefaultValueFactory = _ => 0 };
         Option<bool> json = CommonOptions.Json();
 
@@ -47,6 +44,7 @@ internal static class TrainVerb
         string folder, string output, string model, SiglipEmbeddingOutputs? kind, int batchSize, string device, double heldOutShare,
         float regularization, int seed, bool json, CancellationToken cancellationToken)
     {
+        int? gpuDeviceId = CommonOptions.GpuDeviceId(device);
         ImageFolderDataset dataset = ImageFolderDataset.Open(folder);
         (ImageFolderDataset kept, ImageFolderDataset heldOut) = dataset.Split(heldOutShare, seed);
         using var staged = new StagedFiles();
@@ -59,8 +57,8 @@ internal static class TrainVerb
             Columns = { [SavedModelClassifier.EmbeddingColumn] = OutputKind(kind, model) },
             Model = model,
             BatchSize = batchSize,
-            GpuDeviceId = GpuDeviceId(device),
-        }).Fit(Images(mlContext, kept));
+            GpuDeviceId = gpuDeviceId,
+        }).Fit(Images(mlContext, kept.Images));
 
         float[][] embeddings = Embed(mlContext, featurizer, [.. kept.Images, .. heldOut.Images], cancellationToken);
         IDataView training = Embedded(mlContext, kept, embeddings[..kept.Images.Count]);
@@ -84,7 +82,7 @@ internal static class TrainVerb
         cancellationToken.ThrowIfCancellationRequested();
 
         var chain = new TransformerChain<ITransformer>(featurizer, linear, toLabel);
-        DataViewSchema inputSchema = mlContext.Data.LoadFromEnumerable<ImageRow>([]).Schema;
+        DataViewSchema inputSchema = mlContext.Data.LoadFromEnumerable<PathRow>([]).Schema;
         staged.Add(output, stream => mlContext.Model.Save(chain, inputSchema, stream));
         staged.Commit();
 
@@ -94,7 +92,7 @@ internal static class TrainVerb
 
     private static float[][] Embed(MLContext mlContext, SiglipImageFeaturizingTransformer featurizer, LabeledImage[] images, CancellationToken cancellationToken)
     {
-        IDataView view = featurizer.Transform(mlContext.Data.LoadFromEnumerable(images.Select(image => new ImageRow { ImagePath = image.Path })));
+        IDataView view = featurizer.Transform(Images(mlContext, images));
         DataViewSchema.Column column = view.Schema[SavedModelClassifier.EmbeddingColumn];
         long start = Stopwatch.GetTimestamp();
         return ProgressDisplay.Run("Embedding", progress =>
@@ -106,7 +104,15 @@ internal static class TrainVerb
             for (int i = 0; cursor.MoveNext(); i++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                getter(ref buffer);
+                try
+                {
+                    getter(ref buffer);
+                }
+                catch (Exception e) when (e is InvalidDataException or FileNotFoundException && e.InnerException is { } reason)
+                {
+                    throw new InvalidDataException(reason.Message, e); // without the advice for C#
+                }
+
                 embeddings[i] = buffer.DenseValues().ToArray();
                 progress.Report(ProgressState.OfImages(i + 1, images.Length, Stopwatch.GetElapsedTime(start)));
             }
@@ -141,11 +147,11 @@ internal static class TrainVerb
         Results.WriteTable(["class", "accuracy", "held out"], labels.Select((label, i) =>
             new[] { label, recall[i].ToString("P1", CultureInfo.InvariantCulture), counts[i].ToString("N0", CultureInfo.InvariantCulture) }));
         Console.WriteLine();
-        Console.WriteLine($"The model is in {output}. Predict with it: siglip predict {output} IMAGE…");
+        Console.WriteLine($"The model is in {output}. Predict with it: {CommandText.Of("predict", output, "IMAGE…")}");
     }
 
-    private static IDataView Images(MLContext mlContext, ImageFolderDataset dataset) =>
-        mlContext.Data.LoadFromEnumerable(dataset.Images.Select(image => new ImageRow { ImagePath = image.Path }));
+    private static IDataView Images(MLContext mlContext, IEnumerable<LabeledImage> images) =>
+        mlContext.Data.LoadFromEnumerable(images.Select(image => new ImageRow { ImagePath = image.Path }));
 
     private static IDataView Embedded(MLContext mlContext, ImageFolderDataset dataset, float[][] embeddings)
     {
@@ -169,13 +175,8 @@ internal static class TrainVerb
         return checkpoint.Config.VisionUseHead;
     }
 
-    private static int? GpuDeviceId(string device) =>
-        device == "cpu" ? null
-        : device == "cuda" ? 0
-        : device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device[5..], NumberStyles.None, CultureInfo.InvariantCulture, out int id) ? id
-        : throw new ArgumentException($"The device is '{device}', expected cpu, cuda or cuda:N.");
-
-    private sealed class ImageRow
+    // The saved model's input: a path, and no label.
+    private sealed class PathRow
     {
         public string ImagePath { get; set; } = "";
     }

@@ -1,8 +1,12 @@
+using System.Collections.Concurrent;
+
 namespace Siglip.Core;
 
 /// <summary>Files that appear under their names only when all of them are complete: nothing half-written stays.</summary>
 internal sealed class StagedFiles : IDisposable
 {
+    private static readonly ConcurrentDictionary<string, bool> Open = [];
+
     private readonly List<(string Temporary, string Path)> _staged = [];
 
     /// <summary>Writes a file under a temporary name in the folder where it is to be.</summary>
@@ -15,6 +19,7 @@ internal sealed class StagedFiles : IDisposable
         {
             using var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16);
             _staged.Add((temporary, path));
+            Open.TryAdd(temporary, true);
             write(stream);
             stream.Flush(flushToDisk: true); // a rename must not reach the disk before the contents do
         });
@@ -57,6 +62,7 @@ internal sealed class StagedFiles : IDisposable
         while (_staged is [var (temporary, path), ..])
         {
             Saving(path, () => File.Move(temporary, path, overwrite: true));
+            Open.TryRemove(temporary, out _);
             _staged.RemoveAt(0);
         }
     }
@@ -65,8 +71,19 @@ internal sealed class StagedFiles : IDisposable
     public void Dispose()
     {
         foreach ((string temporary, _) in _staged)
+        {
             File.Delete(temporary);
+            Open.TryRemove(temporary, out _);
+        }
+
         _staged.Clear();
+    }
+
+    /// <summary>Removes all files of this process that are not committed: it is about to end.</summary>
+    public static void DeleteAll()
+    {
+        foreach (string temporary in Open.Keys)
+            File.Delete(temporary);
     }
 
     public static void Saving(string path, Action save)

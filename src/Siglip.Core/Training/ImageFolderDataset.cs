@@ -27,7 +27,14 @@ public sealed class ImageFolderDataset
     /// <param name="folder">The folder.</param>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     /// <exception cref="InvalidDataException">It holds no class folders, only one, or a class folder without an image.</exception>
-    public static ImageFolderDataset Open(string folder)
+    public static ImageFolderDataset Open(string folder) => Open(folder, minimumClasses: 2);
+
+    /// <summary>Lists the images of a folder of class folders; no image is read.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="minimumClasses">The number of classes needed: 2 to train with, 1 to measure with.</param>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="InvalidDataException">It holds fewer class folders, or a class folder without an image.</exception>
+    public static ImageFolderDataset Open(string folder, int minimumClasses)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         const string Expected = "expected one folder per class with images in it, such as cat/1.jpg and dog/2.jpg";
@@ -42,7 +49,7 @@ public sealed class ImageFolderDataset
             throw new InvalidDataException($"The folder '{folder}' {(empty ? "is empty" : "has no class folders")}; {Expected}.");
         }
 
-        if (classFolders.Length == 1)
+        if (classFolders.Length < minimumClasses)
             throw new InvalidDataException($"The folder '{folder}' has one class only, '{Path.GetFileName(classFolders[0])}'; a classifier needs at "
                 + "least two: add a folder for each further class.");
 
