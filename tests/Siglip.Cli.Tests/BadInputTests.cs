@@ -40,9 +40,12 @@ public sealed class BadInputTests
         Train().Failed("0.jpg");
         File.WriteAllBytes(bad, []);
         Train().Failed("0.jpg");
-        byte[] png = File.ReadAllBytes(Directory.GetFiles(Path.Combine(images, "ship"))[0]);
-        File.WriteAllBytes(bad, png[..(png.Length / 2)]);
+        byte[] jpeg = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "photo.jpg"));
+        File.WriteAllBytes(bad, jpeg[..(jpeg.Length / 2)]);
         Train().Failed("0.jpg");
+        File.WriteAllBytes(bad, jpeg);
+        Train().Succeeded();
+        File.Delete(Path.Combine(folder.Path, "model.zip"));
 
         CollectionAssert.AreEqual((string[])["images"], folder.Entries());
 
@@ -89,12 +92,24 @@ public sealed class BadInputTests
         using var folder = new TestFolder();
         string image = Directory.GetFiles(Path.Combine(TestFolder.NewSamples, "cat"))[0];
 
-        SiglipProcess.Run(folder.Path, "predict", "gone.zip", image).Failed("The model 'gone.zip' does not exist; train one with: siglip train");
+        SiglipProcess.Run(folder.Path, "predict", "gone.zip", image).Failed("The model 'gone.zip' does not exist; train one with: siglip train FOLDER --output gone.zip");
         File.WriteAllText(Path.Combine(folder.Path, "text.zip"), "no zip");
-        SiglipProcess.Run(folder.Path, "predict", "text.zip", image).Failed("'text.zip' is not a model that can be loaded");
+        SiglipProcess.Run(folder.Path, "predict", "text.zip", image).Failed("'text.zip' is no model that can be loaded");
         using (ZipArchive zip = ZipFile.Open(Path.Combine(folder.Path, "other.zip"), ZipArchiveMode.Create))
             zip.CreateEntry("readme.txt");
-        SiglipProcess.Run(folder.Path, "predict", "other.zip", image).Failed("'other.zip' is not a model that can be loaded");
+        SiglipProcess.Run(folder.Path, "predict", "other.zip", image).Failed("'other.zip' is no model that can be loaded");
+    }
+
+    [TestMethod]
+    public void A_trained_model_that_is_damaged_says_what_is_wrong_with_it()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images");
+        SiglipProcess.Run(folder.Path, "train", images, "--output", "model.zip").Succeeded();
+        using (ZipArchive zip = ZipFile.Open(Path.Combine(folder.Path, "model.zip"), ZipArchiveMode.Update))
+            zip.Entries.Single(entry => entry.Name == "Weights").Delete();
+
+        SiglipProcess.Run(folder.Path, "predict", "model.zip", images).Failed("there is no entry 'Weights'");
     }
 
     [TestMethod]
@@ -107,6 +122,7 @@ public sealed class BadInputTests
         SiglipProcess.Run(folder.Path, "train", images, "--output", "images").Failed("cannot be written");
         SiglipProcess.Run(folder.Path, "embed", images, "--output", "no/such/e.npy").Failed("cannot be written");
         SiglipProcess.Run(folder.Path, "embed", images, "--output", "e.txt").Failed("expected .npy or .csv");
+        SiglipProcess.Run(folder.Path, "embed", images, "--output", "e.npy", "--paths", "e.npy").Failed("the same file");
         SiglipProcess.Run(folder.Path, "finetune", images, "--config", Path.Combine(TestFolder.VisionOnly, "config.json"), "--output", Path.Combine(images, "frog", Path.GetFileName(Directory.GetFiles(Path.Combine(images, "frog"))[0])))
             .Failed("cannot be written");
 
@@ -119,7 +135,8 @@ public sealed class BadInputTests
         using var folder = new TestFolder();
 
         foreach (string[] arguments in (string[][])[[], ["fly"], ["train"], ["train", "x", "--output", "m.zip", "--batch-size", "0"], ["train", "x", "--output", "m.zip", "--held-out", "2"],
-            ["embed", "x", "--output", "e.npy", "--shard", "4/4"], ["embed", "x", "--output", "e.npy", "--output-kind", "all"]])
+            ["embed", "x", "--output", "e.npy", "--shard", "4/4"], ["embed", "x", "--output", "e.npy", "--output-kind", "all"], ["train", "", "--output", "m.zip"],
+            ["finetune", "x", "--output", "o"], ["finetune", "x", "--output", "o", "--model", "nano", "--epochs", "0"], ["finetune", "x", "--output", "o", "--model", "nano", "--validation-share", "nan"]])
         {
             SiglipResult result = SiglipProcess.Run(folder.Path, arguments);
             Assert.AreEqual(2, result.ExitCode, string.Join(' ', arguments));
@@ -127,6 +144,41 @@ public sealed class BadInputTests
         }
 
         Assert.Contains("train", SiglipProcess.Run(folder.Path, "--help").Succeeded().Output);
+    }
+
+    [TestMethod]
+    public void Devices_that_do_not_exist()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images");
+        string[][] commands = [["train", images, "--output", "model.zip"], ["embed", images, "--output", "e.npy"], ["predict", "nano", images], ["finetune", images, "--model", "nano", "--output", "out"]];
+
+        foreach (string[] command in commands)
+            SiglipProcess.Run(folder.Path, [.. command, "--device", "banana"]).Failed("cuda");
+
+        CollectionAssert.AreEqual((string[])["images"], folder.Entries());
+    }
+
+    [TestMethod]
+    public void Ctrl_C_during_embedding_leaves_no_file_however_often_it_is_pressed()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Inconclusive("Windows has no signal to send to another process.");
+
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images", perClass: 1);
+        string list = Path.Combine(folder.Path, "list.txt");
+        File.WriteAllLines(list, Enumerable.Repeat(images, 1_000_000));
+        using SiglipProcess process = SiglipProcess.Start(folder.Path, "embed", "@list.txt", "--output", "e.npy", "--model", "nano");
+        process.WaitForFile(folder.Path, ".e.npy.*.tmp");
+
+        process.Interrupt();
+        process.Interrupt();
+        SiglipResult result = process.Wait();
+
+        Assert.AreEqual(1, result.ExitCode);
+        Assert.Contains("siglip: cancelled", result.Errors);
+        CollectionAssert.AreEqual((string[])["images", "list.txt"], folder.Entries());
     }
 
     [TestMethod]

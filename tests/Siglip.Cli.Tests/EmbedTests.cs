@@ -94,6 +94,19 @@ public sealed class EmbedTests
         Assert.IsTrue(values[128..].All(float.IsNaN));
     }
 
+    [TestMethod]
+    public void A_list_may_hold_blanks_and_other_letters()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("im g #1 été", perClass: 2);
+        File.WriteAllText(Path.Combine(folder.Path, "list.txt"), $"{images}\n\n{Directory.GetFiles(Path.Combine(images, "ship"))[0]}\n");
+
+        SiglipResult result = SiglipProcess.Run(folder.Path, "embed", "@list.txt", "--output", "e.npy", "--model", TestFolder.VisionOnly).Succeeded();
+
+        Assert.Contains("[5, 64]", result.Output);
+        SiglipProcess.Run(folder.Path, "embed", "@gone.txt", "--output", "f.npy").Failed("The list 'gone.txt' does not exist");
+    }
+
     // An own reader, after numpy.lib.format.
     private static float[] ReadNpy(string path, string shape)
     {

@@ -16,6 +16,7 @@ public sealed partial class ReadmeTests
         string[] snippets = [.. Snippet().Matches(Text("Program.cs")).Select(match => match.Groups[1].Value.Replace("\n    ", "\n", StringComparison.Ordinal)[4..])];
 
         Assert.HasCount(4, snippets);
+        Assert.DoesNotMatchRegex(new Regex("@[A-Z]+@"), Text("README.md"), "a place that is still to be filled");
         CollectionAssert.AreEquivalent(snippets, shown);
     }
 

@@ -45,6 +45,18 @@ internal sealed class SiglipProcess : IDisposable
         }
     }
 
+    /// <summary>Waits until a file of this name with contents exists.</summary>
+    public void WaitForFile(string folder, string pattern)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (!new DirectoryInfo(folder).EnumerateFiles(pattern).Any(file => file.Length > 0))
+        {
+            Assert.IsFalse(_process.HasExited, $"siglip ended before it wrote {pattern}: {Errors}");
+            Assert.IsLessThan(Patience, Stopwatch.GetElapsedTime(start));
+            Thread.Sleep(20);
+        }
+    }
+
     /// <summary>What Ctrl+C does.</summary>
     public void Interrupt() => Process.Start("kill", ["-INT", $"{_process.Id}"]).WaitForExit();
 

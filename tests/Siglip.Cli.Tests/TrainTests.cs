@@ -15,7 +15,7 @@ public sealed class TrainTests
         Assert.Contains("Trained on 160 images of 10 classes. Accuracy on the 40 held out:", trained.Output);
         foreach (string label in (string[])["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"])
             Assert.Contains($"\n{label} ", trained.Output);
-        Assert.EndsWith("siglip predict model.zip IMAGE…", trained.Output.TrimEnd());
+        Assert.EndsWith("Predict with it: siglip predict model.zip IMAGE…", trained.Output.TrimEnd());
         CollectionAssert.AreEqual((string[])["model.zip"], folder.Entries());
 
         string image = Directory.GetFiles(Path.Combine(TestFolder.NewSamples, "ship"))[0];
@@ -66,6 +66,19 @@ public sealed class TrainTests
 
         SiglipResult predicted = SiglipProcess.Run(folder.Path, "predict", "model.zip", images).Succeeded();
         Assert.HasCount(9, predicted.Output.TrimEnd().Split('\n'));
+    }
+
+    [TestMethod]
+    public void A_model_may_be_measured_on_one_of_its_classes()
+    {
+        using var folder = new TestFolder();
+        SiglipProcess.Run(folder.Path, "train", folder.WriteImages("images"), "--output", "my model.zip").Succeeded();
+
+        JsonNode evaluated = JsonNode.Parse(SiglipProcess.Run(folder.Path, "evaluate", "my model.zip", folder.WriteImages("some", labels: ["ship"]), "--json").Succeeded().Output)!;
+
+        Assert.AreEqual(4, (int)evaluated["images"]!);
+        Assert.IsNull(evaluated["accuracyByClass"]!["frog"]);
+        SiglipProcess.Run(folder.Path, "evaluate", "my model.zip", folder.WriteImages("others", labels: ["cat", "ship"])).Failed("The model does not know the classes cat; it knows frog, ship.");
     }
 
     [TestMethod]
