@@ -19,10 +19,16 @@ internal static class CommandLineRunner
 
         // @list.txt is a list of images, which has its own reader; it is no file of further arguments.
         ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        if (args.Length == 0)
+        {
+            root.Parse("--help").Invoke();
+            return WrongUsage;
+        }
+
         if (parsed.Errors.Count > 0)
         {
             foreach (var error in parsed.Errors)
-                Console.Error.WriteLine($"siglip: {error.Message}");
+                Console.Error.WriteLine($"siglip: {OneLine(error.Message)}");
             string verb = parsed.CommandResult.Command is RootCommand ? "" : $"{parsed.CommandResult.Command.Name} ";
             Console.Error.WriteLine($"Run 'siglip {verb}--help' for what is expected.");
             return WrongUsage;
@@ -64,6 +70,9 @@ internal static class CommandLineRunner
         }
     }
 
+    private static string OneLine(string message) =>
+        string.Join(' ', message.Split(['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+
     /// <summary>Lists the inputs that failed, if any.</summary>
     /// <returns>The exit code.</returns>
     public static int ReportFailed(IReadOnlyCollection<string> failed, int count)
@@ -71,7 +80,7 @@ internal static class CommandLineRunner
         if (failed.Count == 0)
             return Success;
         foreach (string failure in failed)
-            Console.Error.WriteLine($"siglip: {failure}");
+            Console.Error.WriteLine($"siglip: {OneLine(failure)}");
         Console.Error.WriteLine($"siglip: {failed.Count} of {count} images could not be read.");
         return SomeFailed;
     }
@@ -87,7 +96,7 @@ internal static class CommandLineRunner
             message = message.Split(" (Parameter '")[0];
         if (e is ExternalException)
             message = message.Split('\n')[0]; // libtorch appends its own stack
-        message = string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+        message = OneLine(message);
         return e is IOException or UnauthorizedAccessException or InvalidDataException or ArgumentException or InvalidOperationException
             or NotSupportedException or FormatException or DllNotFoundException or TimeoutException or OperationCanceledException
             ? message

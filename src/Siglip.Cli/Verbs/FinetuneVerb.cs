@@ -16,6 +16,7 @@ internal static class FinetuneVerb
         var config = new Option<string?>("--config") { Description = "A config.json: a model with random weights is trained from scratch." };
         var model = new Option<string?>("--model") { Description = "A checkpoint's folder, or nano: its vision transformer is trained further, with a new classifier unless it has one for the same classes." };
         var output = new Option<string>("--output") { Description = "The folder that gets config.json, preprocessor_config.json and model.safetensors.", Required = true };
+        var overwrite = new Option<bool>("--overwrite") { Description = "Replace a checkpoint that is in the output folder." };
         var validation = new Option<string?>("--validation") { Description = "Images to measure with, in folders of the same classes." };
         var share = new Option<double>("--validation-share") { Description = "Without --validation: share of each class held out to measure with; 0 for none.", DefaultValueFactory = _ => 0.1 };
         var epochs = new Option<int>("--epochs") { Description = "Passes over the training images.", DefaultValueFactory = _ => defaults.Epochs };
@@ -37,7 +38,7 @@ internal static class FinetuneVerb
 
         var command = new Command("finetune", "Train a vision transformer and its classifier on folders of images.")
         {
-            folder, config, model, output, validation, share, epochs, batchSize, learningRate, weightDecay, labelSmoothing, noAugment, seed, device, dtype,
+            folder, config, model, output, overwrite, validation, share, epochs, batchSize, learningRate, weightDecay, labelSmoothing, noAugment, seed, device, dtype,
         };
         command.Validators.Add(result =>
         {
@@ -45,7 +46,7 @@ internal static class FinetuneVerb
                 result.AddError("One of --config and --model is needed: where the training starts.");
         });
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
-            parsed.GetRequiredValue(folder), parsed.GetValue(config), parsed.GetValue(model), parsed.GetRequiredValue(output), parsed.GetValue(validation),
+            parsed.GetRequiredValue(folder), parsed.GetValue(config), parsed.GetValue(model), parsed.GetRequiredValue(output), parsed.GetValue(overwrite), parsed.GetValue(validation),
             parsed.GetValue(share), Enum.Parse<torch.ScalarType>(parsed.GetRequiredValue(dtype), ignoreCase: true),
             new SiglipTrainingOptions
             {
@@ -63,10 +64,12 @@ internal static class FinetuneVerb
     }
 
     private static int Run(
-        string folder, string? configPath, string? modelName, string output, string? validationFolder, double validationShare, torch.ScalarType storedDtype,
+        string folder, string? configPath, string? modelName, string output, bool overwrite, string? validationFolder, double validationShare, torch.ScalarType storedDtype,
         SiglipTrainingOptions options, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
+        if (!overwrite && File.Exists(Path.Combine(output, "model.safetensors")))
+            throw new IOException($"The folder '{output}' already holds a checkpoint; name another one, or add --overwrite.");
         StagedFiles.CheckFolderWritable(output);
         CommonOptions.GpuDeviceId(options.Device); // refused before anything is read
         ImageFolderDataset training = ImageFolderDataset.Open(folder);

@@ -18,7 +18,7 @@ public sealed class SiglipAttention : nn.Module<Tensor, Tensor>
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
-    public SiglipAttention(SiglipVisionConfig config) : base(nameof(SiglipAttention))
+    public SiglipAttention(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipAttention)))
     {
         ModuleConfig.Check(config);
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind

@@ -12,7 +12,7 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
-    public SiglipEncoder(SiglipVisionConfig config) : base(nameof(SiglipEncoder))
+    public SiglipEncoder(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipEncoder)))
     {
         ModuleConfig.Check(config);
         layers = nn.ModuleList([.. Enumerable.Range(0, config.NumHiddenLayers).Select(_ => new SiglipEncoderLayer(config))]);

@@ -15,7 +15,7 @@ public sealed class SiglipEncoderLayer : nn.Module<Tensor, Tensor>
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
-    public SiglipEncoderLayer(SiglipVisionConfig config) : base(nameof(SiglipEncoderLayer))
+    public SiglipEncoderLayer(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipEncoderLayer)))
     {
         ModuleConfig.Check(config);
         layer_norm1 = nn.LayerNorm(config.HiddenSize, config.LayerNormEps);

@@ -16,7 +16,7 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
     /// <param name="labels">The classes' names, in the order of the logits; at least one, no two alike.</param>
     /// <exception cref="ArgumentException">The sizes do not fit together, or there is no label, or one of them twice.</exception>
     /// <exception cref="DllNotFoundException">The application references no package with the native libraries.</exception>
-    public SiglipForImageClassification(SiglipVisionConfig config, IReadOnlyList<string> labels) : base(nameof(SiglipForImageClassification))
+    public SiglipForImageClassification(SiglipVisionConfig config, IReadOnlyList<string> labels) : base(ModuleConfig.Name(nameof(SiglipForImageClassification)))
     {
         ArgumentNullException.ThrowIfNull(labels);
         if (labels.Count == 0)

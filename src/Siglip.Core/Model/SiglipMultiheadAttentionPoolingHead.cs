@@ -15,7 +15,7 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
-    public SiglipMultiheadAttentionPoolingHead(SiglipVisionConfig config) : base(nameof(SiglipMultiheadAttentionPoolingHead))
+    public SiglipMultiheadAttentionPoolingHead(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipMultiheadAttentionPoolingHead)))
     {
         ModuleConfig.Check(config);
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
@@ -51,7 +51,7 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
         private readonly Parameter in_proj_bias; // [3 * hidden]
         private readonly Linear out_proj;
 
-        public ProbeAttention(SiglipVisionConfig config) : base(nameof(ProbeAttention))
+        public ProbeAttention(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(ProbeAttention)))
         {
             _heads = config.NumAttentionHeads;
             _headSize = config.HiddenSize / config.NumAttentionHeads;

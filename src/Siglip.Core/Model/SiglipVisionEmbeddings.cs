@@ -14,7 +14,7 @@ public sealed class SiglipVisionEmbeddings : nn.Module<Tensor, Tensor>
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
-    public SiglipVisionEmbeddings(SiglipVisionConfig config) : base(nameof(SiglipVisionEmbeddings))
+    public SiglipVisionEmbeddings(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipVisionEmbeddings)))
     {
         _config = ModuleConfig.Check(config);
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind

@@ -19,7 +19,7 @@ public sealed class SiglipVisionModel : nn.Module<Tensor, Tensor>
     /// <param name="config">The sizes.</param>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
     /// <exception cref="DllNotFoundException">The application references no package with the native libraries.</exception>
-    public SiglipVisionModel(SiglipVisionConfig config) : base(nameof(SiglipVisionModel))
+    public SiglipVisionModel(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipVisionModel)))
     {
         vision_model = new SiglipVisionTransformer(config);
         RegisterComponents();

@@ -15,7 +15,7 @@ public sealed class SiglipVisionTransformer : nn.Module<Tensor, Tensor>
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
-    public SiglipVisionTransformer(SiglipVisionConfig config) : base(nameof(SiglipVisionTransformer))
+    public SiglipVisionTransformer(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipVisionTransformer)))
     {
         ModuleConfig.Check(config);
         embeddings = new SiglipVisionEmbeddings(config);

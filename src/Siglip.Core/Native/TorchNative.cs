@@ -23,6 +23,7 @@ public static partial class TorchNative
     /// <summary>Loads libtorch, if that has not happened yet. Every entry point of this library calls it.</summary>
     /// <remarks>Call it before your own first use of <see cref="torch"/>, if that comes before the first use of this library.</remarks>
     /// <exception cref="DllNotFoundException">The application references no package with the native libraries.</exception>
+    /// <exception cref="InvalidOperationException"><see cref="torch"/> was used too early, and failed.</exception>
     public static void Ensure()
     {
         if (Volatile.Read(ref _ready))
@@ -35,6 +36,16 @@ public static partial class TorchNative
                 + $"TorchSharp-cuda-windows, version {owner.GetName().Version?.ToString(3)}, to the application's project.");
 
         NativeLibrary.Load("LibTorchSharp", owner, null);
+        try
+        {
+            RuntimeHelpers.RunClassConstructor(typeof(torch).TypeHandle);
+        }
+        catch (TypeInitializationException e)
+        {
+            throw new InvalidOperationException("torch was used, and failed to load, before anything of this library; it stays unusable in this process. "
+                + "Call TorchNative.Ensure() as the first statement of the program.", e);
+        }
+
         Volatile.Write(ref _ready, true);
     }
 
