@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using Siglip.Core;
 using static Siglip.MLNet.Tests.TestModel;
 
 namespace Siglip.MLNet.Tests;
@@ -66,7 +67,7 @@ public sealed class ErrorTests
         var options = Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding)) with { GpuDeviceId = 99 };
         var exception = Assert.ThrowsExactly<InvalidOperationException>(() => _mlContext.Transforms.SiglipFeaturizeImage(options));
         StringAssert.Contains(exception.Message, "GPU device 99");
-        StringAssert.Contains(exception.Message, "fallbackToCpu: true");
+        StringAssert.Contains(exception.Message, "set SiglipImageFeaturizingOptions.FallbackToCpu to true");
 
         IDataView data = Data(_mlContext);
         using var model = _mlContext.Transforms.SiglipFeaturizeImage(options with { FallbackToCpu = true }).Fit(data);
@@ -78,7 +79,52 @@ public sealed class ErrorTests
     {
         var mlContext = new MLContext { GpuDeviceId = 98, FallbackToCpu = false };
         var exception = Assert.ThrowsExactly<InvalidOperationException>(() => mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", Checkpoint));
-        StringAssert.Contains(exception.Message, "GPU device 98");
+        StringAssert.Contains(exception.Message, "GPU device 98 is asked for (MLContext.GpuDeviceId)");
+        StringAssert.Contains(exception.Message, "set MLContext.FallbackToCpu to true");
+    }
+
+    [TestMethod]
+    public void A_null_schema_is_refused_under_its_parameters_name()
+    {
+        IDataView data = Data(_mlContext);
+        var estimator = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", Checkpoint);
+        using var model = estimator.Fit(data);
+
+        Assert.AreEqual("inputSchema", Assert.ThrowsExactly<ArgumentNullException>(() => estimator.GetOutputSchema(null!)).ParamName);
+        Assert.AreEqual("inputSchema", Assert.ThrowsExactly<ArgumentNullException>(() => model.GetOutputSchema(null!)).ParamName);
+        Assert.AreEqual("inputSchema",
+            Assert.ThrowsExactly<ArgumentNullException>(() => ((ITransformer)model).GetRowToRowMapper(null!)).ParamName);
+        Assert.AreEqual("input", Assert.ThrowsExactly<ArgumentNullException>(() => model.Transform(null!)).ParamName);
+    }
+
+    [TestMethod]
+    [DataRow(1, 16, true, "expects images of 1 channels")]
+    [DataRow(3, 20, true, "makes images of 20 x 20 pixels, the model expects 16 x 16")]
+    [DataRow(3, 20, false, "makes images of 20 x 20 pixels, the model expects 16 x 16")]
+    public void A_checkpoint_that_does_not_fit_itself_is_an_error_of_the_estimator(int channels, int size, bool resize, string message)
+    {
+        string folder = SaveCheckpoint($"unfit-{channels}-{size}-{resize}", Config with { NumChannels = channels }, seed: 1);
+        File.WriteAllText(Path.Combine(folder, "preprocessor_config.json"),
+            new SiglipImageProcessorConfig { Height = size, Width = size, DoResize = resize }.ToJson());
+
+        var exception = Assert.ThrowsExactly<ArgumentException>(() => _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", folder));
+        StringAssert.Contains(exception.Message, message);
+        StringAssert.Contains(exception.Message, folder);
+    }
+
+    [TestMethod]
+    [DataRow(SiglipOutputKind.PooledEmbedding, 1)]
+    [DataRow(SiglipOutputKind.PatchEmbeddings, 3)] // a wide model: more values come out than go in
+    public void A_batch_that_fits_in_no_array_is_an_error_of_the_estimator(SiglipOutputKind kind, int width)
+    {
+        string folder = SaveCheckpoint($"width-{width}", Config with { HiddenSize = Hidden * 3 * width }, seed: 1);
+        int largest = Array.MaxLength / (16 * 16 * 3 * width);
+        var options = Options("Path", ("Embedding", kind)) with { Model = folder, BatchSize = largest };
+        _mlContext.Transforms.SiglipFeaturizeImage(options);
+
+        var exception = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => _mlContext.Transforms.SiglipFeaturizeImage(options with { BatchSize = largest + 1 }));
+        StringAssert.Contains(exception.Message, $"BatchSize is {largest + 1}, which is too large: at most {largest} images");
     }
 
     [TestMethod]
