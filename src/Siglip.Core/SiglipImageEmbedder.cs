@@ -32,16 +32,11 @@ public sealed class SiglipImageEmbedder : IDisposable
         _options = options;
         _model = model;
 
-        if (processorConfig.DoResize && (processorConfig.Height != model.Config.ImageSize || processorConfig.Width != model.Config.ImageSize))
-            throw new ArgumentException($"The preprocessing makes images of {processorConfig.Height} x {processorConfig.Width} pixels, the model "
-                + $"expects {model.Config.ImageSize} x {model.Config.ImageSize}. Use the preprocessor_config.json that belongs to the model.");
-        if (model.Config.NumChannels != 3)
-            throw new ArgumentException($"The model expects images of {model.Config.NumChannels} channels; images are embedded as RGB, 3 channels.");
-
+        CheckFit(model.Config, processorConfig);
         Output = options.Output ?? (model.Config.VisionUseHead ? SiglipEmbeddingOutputs.PooledEmbedding : SiglipEmbeddingOutputs.MeanPatchEmbedding);
         if (Output is not (SiglipEmbeddingOutputs.PatchEmbeddings or SiglipEmbeddingOutputs.PooledEmbedding or SiglipEmbeddingOutputs.MeanPatchEmbedding))
             throw new ArgumentException($"The output is {Output}, expected one of patch, pooled and mean patch embedding.");
-        CheckHead(Output);
+        CheckHead(Config, Output);
 
         _device = TorchDevice.Find(options.Device);
         _model.to(_device);
@@ -168,6 +163,27 @@ public sealed class SiglipImageEmbedder : IDisposable
         _model.Dispose();
     }
 
+    /// <summary>Checks that the preprocessing makes images that the model takes.</summary>
+    /// <exception cref="ArgumentException">Their size or the number of channels is another one.</exception>
+    internal static void CheckFit(SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig)
+    {
+        if (processorConfig.Height != config.ImageSize || processorConfig.Width != config.ImageSize) // without do_resize too: then images must have it
+            throw new ArgumentException($"The preprocessing makes images of {processorConfig.Height} x {processorConfig.Width} pixels, the model "
+                + $"expects {config.ImageSize} x {config.ImageSize}. Use the preprocessor_config.json that belongs to the model.");
+        if (config.NumChannels != 3)
+            throw new ArgumentException($"The model expects images of {config.NumChannels} channels; images are embedded as RGB, 3 channels.");
+    }
+
+    /// <summary>Checks that the model has the embeddings.</summary>
+    /// <exception cref="ArgumentException">A pooled embedding is asked for, and the model has no pooling head.</exception>
+    internal static void CheckHead(SiglipVisionConfig config, SiglipEmbeddingOutputs outputs)
+    {
+        if (outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding) && !config.VisionUseHead)
+            throw new ArgumentException("The model has no pooling head (vision_use_head is false), hence no pooled embedding; ask for the mean "
+                + $"patch embedding ({nameof(SiglipEmbeddingOutputs.MeanPatchEmbedding)}) or the patch embeddings "
+                + $"({nameof(SiglipEmbeddingOutputs.PatchEmbeddings)}).");
+    }
+
     /// <summary>One image's part of a batch's pixel values.</summary>
     internal Span<float> PixelValuesOf(float[] pixelValues, int index) =>
         pixelValues.AsSpan(index * _processor.PixelValueCount, _processor.PixelValueCount);
@@ -178,7 +194,7 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// <param name="outputs">The embeddings wanted.</param>
     internal SiglipImageEmbeddings EmbedPixelValues(float[] pixelValues, int count, SiglipEmbeddingOutputs outputs)
     {
-        CheckHead(outputs);
+        CheckHead(Config, outputs);
         EnterPass();
         try
         {
@@ -271,13 +287,6 @@ public sealed class SiglipImageEmbedder : IDisposable
         if (_options.Normalize)
             embeddings = nn.functional.normalize(embeddings, dim: -1);
         return embeddings.to(float32).cpu().contiguous().data<float>().ToArray();
-    }
-
-    private void CheckHead(SiglipEmbeddingOutputs outputs)
-    {
-        if (outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding) && !Config.VisionUseHead)
-            throw new ArgumentException("The model has no pooling head (vision_use_head is false), hence no pooled embedding; ask for the mean "
-                + "patch embedding or the patch embeddings.");
     }
 
     private void EnterPass()

@@ -1,19 +1,22 @@
 using Microsoft.ML.Runtime;
 using Siglip.Core;
-using Siglip.MLNet.Internals;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Siglip.MLNet;
 
-/// <summary>A checkpoint becomes a transformer, on the device that the settings ask for.</summary>
+/// <summary>A checkpoint becomes a transformer.</summary>
 internal static class CheckpointLoading
 {
+    /// <param name="environment">Where messages go.</param>
+    /// <param name="settings">Checked settings; whether the checkpoint fits them is checked here, before its weights are read.</param>
+    /// <param name="device">Torch's name of the device that computes.</param>
+    /// <param name="checkpoint">The model and its preprocessing.</param>
+    /// <param name="weightsSha256">The hash of the checkpoint's weights, for saving without weights; null if they are saved.</param>
+    /// <exception cref="ArgumentException">The checkpoint does not fit the settings, or its preprocessing does not fit its model.</exception>
     public static SiglipImageFeaturizingTransformer Load(
-        IHostEnvironment environment, FeaturizerSettings settings, SiglipCheckpoint checkpoint, string? weightsSha256)
+        IHostEnvironment environment, FeaturizerSettings settings, string device, SiglipCheckpoint checkpoint, string? weightsSha256)
     {
-        CheckHead(settings, checkpoint.Config);
-        string device = ResolveDevice(environment, settings);
+        Check(settings, checkpoint);
         SiglipVisionModel model = checkpoint.LoadVisionModel();
         SiglipImageEmbedder? embedder = null;
         try
@@ -37,35 +40,34 @@ internal static class CheckpointLoading
         }
     }
 
-    /// <exception cref="ArgumentException">A pooled embedding is asked for, and the model has no pooling head.</exception>
-    public static void CheckHead(FeaturizerSettings settings, SiglipVisionConfig config)
+    /// <summary>Checks all that needs no weights, so that the estimator's construction can find it.</summary>
+    /// <exception cref="ArgumentException">A pooled embedding is asked for, and the model has no pooling head; a batch is too large; or the
+    /// preprocessing does not fit the model.</exception>
+    public static void Check(FeaturizerSettings settings, SiglipCheckpoint checkpoint)
     {
-        foreach ((string name, SiglipOutputKind kind) in settings.Columns)
+        SiglipVisionConfig config = checkpoint.Config;
+        long largest = 3L * checkpoint.ProcessorConfig.Height * checkpoint.ProcessorConfig.Width; // values of one image in one array
+        string subject = $"'{checkpoint.Source}'";
+        try
         {
-            if (kind == SiglipOutputKind.PooledEmbedding && !config.VisionUseHead)
-                throw new ArgumentException($"Column '{name}' asks for the pooled embedding, and the model '{settings.Model}' has no pooling head "
-                    + "(vision_use_head is false). Ask for MeanPatchEmbedding or PatchEmbeddings.");
+            SiglipImageEmbedder.CheckFit(config, checkpoint.ProcessorConfig);
+            foreach ((string name, SiglipOutputKind kind) in settings.Columns)
+            {
+                subject = $"Column '{name}' of '{checkpoint.Source}'";
+                SiglipImageEmbedder.CheckHead(config, FeaturizedSchema.FlagOf(kind));
+                if (kind == SiglipOutputKind.PatchEmbeddings)
+                    largest = Math.Max(largest, (long)config.NumPatches * config.HiddenSize);
+            }
         }
-    }
+        catch (ArgumentException exception)
+        {
+            throw new ArgumentException($"{subject}: {exception.Message}", exception);
+        }
 
-    /// <summary>The name that torch has for the device.</summary>
-    /// <exception cref="InvalidOperationException">There is no such GPU, and the CPU is not allowed instead.</exception>
-    public static string ResolveDevice(IHostEnvironment environment, FeaturizerSettings settings)
-    {
-        if (settings.GpuDeviceId is not { } id)
-            return "cpu";
-
-        TorchNative.Ensure();
-        int devices = torch.cuda.is_available() ? torch.cuda.device_count() : 0;
-        if (id < devices)
-            return $"cuda:{id}";
-
-        string found = devices == 0 ? "CUDA is not available" : $"only {devices} CUDA device(s) are available";
-        if (!settings.FallbackToCpu)
-            throw new InvalidOperationException($"GPU device {id} is asked for, and {found}. Reference TorchSharp-cuda-linux or "
-                + "TorchSharp-cuda-windows and install NVIDIA's driver, or allow the CPU with fallbackToCpu: true.");
-        Environments.Warn(environment, nameof(SiglipImageFeaturizingTransformer), $"GPU device {id} is asked for, and {found}: the CPU computes.");
-        return "cpu";
+        if (settings.BatchSize > Array.MaxLength / largest)
+            throw new ArgumentOutOfRangeException(
+                $"BatchSize is {settings.BatchSize}, which is too large: at most {Array.MaxLength / largest} images of this model fit in one batch.",
+                innerException: null);
     }
 
     /// <summary>The type that holds every stored weight exactly.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Siglip.Core;
@@ -22,6 +23,7 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     private long _rowsRead;
     private bool _started;
     private bool _ended;
+    private ExceptionDispatchInfo? _failure; // of the input or the model: no row after those read before can be given
 
     /// <param name="transformer">Whose model computes.</param>
     /// <param name="input">Owned by the new cursor once it is constructed.</param>
@@ -53,6 +55,8 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
             return false;
         if (_slot + 1 >= _count && !ReadBatch())
         {
+            _position = -1;
+            _failure?.Throw();
             Dispose();
             return false;
         }
@@ -109,28 +113,53 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
         (_count, _slot, _position) = (0, -1, -1);
     }
 
+    /// <returns>False if there is no further row, or none because of a failure.</returns>
     private bool ReadBatch()
     {
-        (_count, _slot) = (0, -1); // no row is current if something fails below
-        int count = 0;
-        while (count < _batchSize && _input.MoveNext())
+        (_count, _slot) = (0, -1);
+        if (_failure is not null)
+            return false;
+        try
         {
-            Slots.Ensure(ref _ids, count);
-            _idGetter(ref _ids[count]);
-            foreach (RowBuffer? buffer in _buffers)
-                buffer?.Read(count);
-            _images.Read(count, _rowsRead++);
-            count++;
+            int count = ReadRows();
+            if (count == 0)
+                return false;
+            if (!_started)
+                _computes();
+            _started = true;
+            _images.Compute(count);
+            _count = count;
+            return true;
+        }
+        catch (Exception exception) // thrown by MoveNext, now and whenever it is called again
+        {
+            _failure = ExceptionDispatchInfo.Capture(exception);
+            return false;
+        }
+    }
+
+    /// <summary>Reads rows for a batch; if the input fails, the rows before are good and the failure waits until they are handed out.</summary>
+    private int ReadRows()
+    {
+        int count = 0;
+        try
+        {
+            while (count < _batchSize && _input.MoveNext())
+            {
+                Slots.Ensure(ref _ids, count);
+                _idGetter(ref _ids[count]);
+                foreach (RowBuffer? buffer in _buffers)
+                    buffer?.Read(count);
+                _images.Read(count, _rowsRead++);
+                count++;
+            }
+        }
+        catch (Exception exception)
+        {
+            _failure = ExceptionDispatchInfo.Capture(exception);
         }
 
-        if (count == 0)
-            return false;
-        if (!_started)
-            _computes();
-        _started = true;
-        _images.Compute(count);
-        _count = count;
-        return true;
+        return count;
     }
 
     private ValueGetter<VBuffer<float>> EmbeddingGetter(SiglipEmbeddingOutputs output) =>

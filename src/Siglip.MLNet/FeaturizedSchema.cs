@@ -22,16 +22,17 @@ internal sealed class FeaturizedSchema
     private readonly SiglipEmbeddingOutputs[] _outputs;
 
     /// <exception cref="ArgumentOutOfRangeException">The input column is missing or of a wrong type.</exception>
-    public FeaturizedSchema(DataViewSchema input, FeaturizerSettings settings, SiglipVisionConfig config)
+    public FeaturizedSchema(DataViewSchema inputSchema, FeaturizerSettings settings, SiglipVisionConfig config)
     {
-        ArgumentNullException.ThrowIfNull(input);
-        Input = input;
-        Source = input.GetColumnOrNull(settings.InputColumnName) ?? throw Environments.MissingColumn("inputSchema", settings.InputColumnName);
+        ArgumentNullException.ThrowIfNull(inputSchema);
+        Input = inputSchema;
+        Source = inputSchema.GetColumnOrNull(settings.InputColumnName)
+            ?? throw Environments.MissingColumn(nameof(inputSchema), settings.InputColumnName);
         SourceKind = KindOf(Source.Type)
-            ?? throw Environments.SchemaMismatch("inputSchema", Source.Name, ExpectedTypes, Source.Type.ToString()!);
+            ?? throw Environments.SchemaMismatch(nameof(inputSchema), Source.Name, ExpectedTypes, Source.Type.ToString()!);
 
         var builder = new DataViewSchema.Builder();
-        builder.AddColumns(input);
+        builder.AddColumns(inputSchema);
         foreach ((string name, SiglipOutputKind kind) in settings.Columns)
             builder.AddColumn(name, TypeOf(kind, config));
         Output = builder.ToSchema();

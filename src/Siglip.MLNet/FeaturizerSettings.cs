@@ -1,6 +1,6 @@
 namespace Siglip.MLNet;
 
-/// <summary>The options, checked and resolved; this is what a saved model holds.</summary>
+/// <summary>The options without the device, checked and resolved; this is what a saved model holds.</summary>
 internal sealed record FeaturizerSettings
 {
     public required string InputColumnName { get; init; }
@@ -13,10 +13,6 @@ internal sealed record FeaturizerSettings
 
     public int BatchSize { get; init; } = 16;
 
-    public int? GpuDeviceId { get; init; }
-
-    public bool FallbackToCpu { get; init; }
-
     public BadImageHandling BadImages { get; init; }
 
     public bool EmbedWeights { get; init; } = true;
@@ -26,7 +22,7 @@ internal sealed record FeaturizerSettings
     public bool ApplyExifOrientation { get; init; }
 
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
-    public static FeaturizerSettings From(SiglipImageFeaturizingOptions options, (int? GpuDeviceId, bool FallbackToCpu) context)
+    public static FeaturizerSettings From(SiglipImageFeaturizingOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
         KeyValuePair<string, SiglipOutputKind>[] columns = [.. options.Columns ?? throw new ArgumentException("Columns is null.", nameof(options))];
@@ -40,8 +36,6 @@ internal sealed record FeaturizerSettings
             Model = options.Model,
             ImageFolder = string.IsNullOrEmpty(options.ImageFolder) ? null : options.ImageFolder,
             BatchSize = options.BatchSize,
-            GpuDeviceId = options.GpuDeviceId ?? context.GpuDeviceId,
-            FallbackToCpu = options.GpuDeviceId is null ? context.FallbackToCpu : options.FallbackToCpu,
             BadImages = options.BadImages,
             EmbedWeights = options.EmbedWeights,
             Normalize = options.Normalize,
@@ -72,8 +66,6 @@ internal sealed record FeaturizerSettings
             throw new ArgumentException("The model is empty. Name the folder of a checkpoint, or 'nano'.", nameof(Model));
         if (BatchSize < 1)
             throw new ArgumentOutOfRangeException(nameof(BatchSize), BatchSize, "A batch has at least 1 image.");
-        if (GpuDeviceId < 0)
-            throw new ArgumentOutOfRangeException(nameof(GpuDeviceId), GpuDeviceId, "GPU devices are numbered from 0; null means the CPU.");
         if (!Enum.IsDefined(BadImages))
             throw new ArgumentOutOfRangeException(nameof(BadImages), BadImages, "There is no such handling of bad images.");
     }

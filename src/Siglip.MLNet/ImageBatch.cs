@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Microsoft.ML.Data;
 using Siglip.Core;
 
@@ -13,7 +14,7 @@ internal sealed class ImageBatch
     private readonly string _column;
     private readonly ImageSource _source;
     private long[] _rows = [];
-    private Exception?[] _faults = [];
+    private Exception?[] _faults = []; // of reading or decoding; null where the image is good
     private float[] _pixelValues = []; // [rows, 3, height, width]
     private SiglipImageEmbeddings? _embeddings; // null if no image of the batch is good
 
@@ -30,7 +31,7 @@ internal sealed class ImageBatch
         _source = ImageSource.Create(getter, schema.SourceKind, transformer.Settings);
     }
 
-    /// <summary>Takes over the current row's image.</summary>
+    /// <summary>Takes over the current row's image. If its getter fails, then that is an error of this row's embedding.</summary>
     /// <param name="slot">The row's place in the batch.</param>
     /// <param name="row">The row's number in the data, for messages.</param>
     public void Read(int slot, long row)
@@ -38,8 +39,17 @@ internal sealed class ImageBatch
         Slots.Ensure(ref _rows, slot);
         Slots.Ensure(ref _faults, slot);
         Slots.Ensure(ref _pixelValues, slot, _processor.PixelValueCount);
-        _rows[slot] = row;
-        _source.Read(slot);
+        (_rows[slot], _faults[slot]) = (row, null);
+        try
+        {
+            _source.Read(slot);
+        }
+        catch (Exception exception) // thrown by CopyEmbedding, or made NaN
+        {
+            SetFault(slot, exception);
+            return;
+        }
+
         if (!_source.CanDecodeLater)
             Preprocess(slot);
     }
@@ -65,6 +75,7 @@ internal sealed class ImageBatch
     /// <summary>Copies one embedding of one row.</summary>
     /// <exception cref="FileNotFoundException">The row's file does not exist.</exception>
     /// <exception cref="InvalidDataException">The row holds no image, or a damaged one.</exception>
+    /// <exception cref="Exception">The input column's getter failed with something that says nothing of the image.</exception>
     public void CopyEmbedding(int slot, SiglipEmbeddingOutputs output, ref VBuffer<float> destination)
     {
         int length = _transformer.Embedder.GetLength(output);
@@ -74,6 +85,10 @@ internal sealed class ImageBatch
             _embeddings!.Get(output, slot).CopyTo(editor.Values);
             destination = editor.Commit();
         }
+        else if (!IsOfImage(fault))
+        {
+            ExceptionDispatchInfo.Throw(fault);
+        }
         else if (_transformer.Settings.BadImages == BadImageHandling.Missing)
         {
             VBufferEditor<float> editor = VBufferEditor.Create(ref destination, length);
@@ -82,27 +97,36 @@ internal sealed class ImageBatch
         }
         else
         {
-            string message = $"Row {_rows[slot]}, column '{_column}': {fault.Message} Remove or repair the image, or set BadImages to "
-                + $"{nameof(BadImageHandling)}.{nameof(BadImageHandling.Missing)} to get NaN for it.";
+            string message = $"Row {_rows[slot]}, column '{_column}': {Sentences.Of(fault)} With BadImages set to "
+                + $"{nameof(BadImageHandling)}.{nameof(BadImageHandling.Missing)} its embedding is NaN instead.";
             throw fault is FileNotFoundException missing
                 ? new FileNotFoundException(message, missing.FileName, fault)
                 : new InvalidDataException(message, fault);
         }
     }
 
+    private static bool IsOfImage(Exception exception) => exception is IOException or InvalidDataException or UnauthorizedAccessException
+        or ArgumentException or NotSupportedException;
+
     private void Preprocess(int slot)
     {
-        Span<float> pixelValues = _pixelValues.AsSpan(slot * _processor.PixelValueCount, _processor.PixelValueCount);
+        if (_faults[slot] is not null)
+            return;
         try
         {
-            _processor.Preprocess(_source.Decode(slot), pixelValues);
-            _faults[slot] = null;
+            _processor.Preprocess(_source.Decode(slot), PixelValuesOf(slot));
         }
-        catch (Exception exception) when (exception is IOException or InvalidDataException or UnauthorizedAccessException
-            or ArgumentException or NotSupportedException)
+        catch (Exception exception) when (IsOfImage(exception))
         {
-            pixelValues.Clear(); // the row takes part in the forward pass, so the others' numbers do not depend on an older batch
-            _faults[slot] = exception;
+            SetFault(slot, exception);
         }
     }
+
+    private void SetFault(int slot, Exception exception)
+    {
+        PixelValuesOf(slot).Clear(); // the row takes part in the forward pass, so the others' numbers do not depend on an older batch
+        _faults[slot] = exception;
+    }
+
+    private Span<float> PixelValuesOf(int slot) => _transformer.Embedder.PixelValuesOf(_pixelValues, slot);
 }

@@ -10,7 +10,7 @@ internal abstract class ImageSource
     /// <summary>Whether a slot's image may be decoded after other rows were read, and on another thread.</summary>
     public virtual bool CanDecodeLater => true;
 
-    /// <summary>Takes the current row's value into a slot.</summary>
+    /// <summary>Takes the current row's value into a slot. Throws what the column's getter throws.</summary>
     public abstract void Read(int slot);
 
     /// <exception cref="InvalidDataException">The slot holds no image, or a damaged one.</exception>
@@ -74,7 +74,18 @@ internal abstract class ImageSource
 
         public override bool CanDecodeLater => false;
 
-        public override void Read(int slot) => getter(ref _image!);
+        public override void Read(int slot)
+        {
+            try
+            {
+                getter(ref _image!);
+            }
+            catch
+            {
+                _image = null; // ML.NET's loader has disposed it, and would do so again
+                throw;
+            }
+        }
 
         public override RgbImage Decode(int slot) =>
             MLImagePixels.ToRgb(_image ?? throw new InvalidDataException("The image is missing (null)."));

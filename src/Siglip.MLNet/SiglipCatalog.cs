@@ -14,9 +14,11 @@ public static class SiglipCatalog
     /// <paramref name="outputColumnName"/>.</param>
     /// <param name="model">The folder of a checkpoint, or <c>nano</c>, the small model that comes with the library.</param>
     /// <param name="output">Which embedding.</param>
-    /// <param name="gpuDeviceId">The CUDA device, from 0. Null means <c>MLContext.GpuDeviceId</c>, and the CPU if that is null too.</param>
+    /// <param name="gpuDeviceId">The CUDA device, from 0. Null means <c>MLContext.GpuDeviceId</c>, and the CPU if that is null too. It is not part
+    /// of a saved model: there the loading context's decides.</param>
     /// <param name="fallbackToCpu">Whether the CPU computes if <paramref name="gpuDeviceId"/> is given and there is no such device.</param>
-    /// <exception cref="ArgumentException">An argument is empty or out of its range, or the model has no pooling head for a pooled embedding.</exception>
+    /// <exception cref="ArgumentException">An argument is empty or out of its range, the model has no pooling head for a pooled embedding, or the
+    /// checkpoint's preprocessing does not fit its model.</exception>
     /// <exception cref="FileNotFoundException">The checkpoint is missing.</exception>
     /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
     /// <exception cref="InvalidOperationException">There is no such GPU, and the CPU is not allowed instead.</exception>
@@ -43,7 +45,8 @@ public static class SiglipCatalog
     /// <summary>Turns a column of images into one or more columns of SigLIP embeddings.</summary>
     /// <param name="catalog">The catalog of transforms: <c>mlContext.Transforms</c>.</param>
     /// <param name="options">What to read, compute and add.</param>
-    /// <exception cref="ArgumentException">An option is out of its range, or the model has no pooling head for a pooled embedding.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range, the model has no pooling head for a pooled embedding, or the
+    /// checkpoint's preprocessing does not fit its model.</exception>
     /// <exception cref="FileNotFoundException">The checkpoint is missing.</exception>
     /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
     /// <exception cref="InvalidOperationException">There is no such GPU, and the CPU is not allowed instead.</exception>

@@ -38,19 +38,23 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
 {
     private readonly IHostEnvironment _environment;
     private readonly FeaturizerSettings _settings;
+    private readonly string _device;
 
     /// <param name="environment">The context's environment.</param>
     /// <param name="options">What to do.</param>
-    /// <exception cref="ArgumentException">An option is out of its range, or the model has no pooling head for a pooled embedding.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range, the model has no pooling head for a pooled embedding, or the
+    /// checkpoint's preprocessing does not fit its model.</exception>
     /// <exception cref="FileNotFoundException">The checkpoint is missing.</exception>
     /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
+    /// <exception cref="InvalidOperationException">There is no such GPU, and the CPU is not allowed instead.</exception>
     internal SiglipImageFeaturizingEstimator(IHostEnvironment environment, SiglipImageFeaturizingOptions options)
     {
         _environment = environment;
-        _settings = FeaturizerSettings.From(options, Environments.DeviceOf(environment));
+        _settings = FeaturizerSettings.From(options);
+        var device = ComputeDevice.From(options, environment);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model);
-        CheckpointLoading.CheckHead(_settings, checkpoint.Config);
-        CheckpointLoading.ResolveDevice(environment, _settings);
+        CheckpointLoading.Check(_settings, checkpoint);
+        _device = device.Resolve(environment);
     }
 
     /// <summary>Loads the model. The data is not read.</summary>
@@ -62,7 +66,7 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
         ArgumentNullException.ThrowIfNull(input);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model);
         _ = new FeaturizedSchema(input.Schema, _settings, checkpoint.Config); // before the weights are loaded
-        return CheckpointLoading.Load(_environment, _settings, checkpoint, _settings.EmbedWeights ? null : checkpoint.ComputeSha256());
+        return CheckpointLoading.Load(_environment, _settings, _device, checkpoint, _settings.EmbedWeights ? null : checkpoint.ComputeSha256());
     }
 
     /// <summary>The columns that the transformer will give for an input.</summary>

@@ -11,11 +11,13 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>At least one.</value>
     public IDictionary<string, SiglipOutputKind> Columns { get; init; } = new OrderedDictionary<string, SiglipOutputKind>();
 
-    /// <summary>The checkpoint: a folder with config.json, preprocessor_config.json and model.safetensors, or <c>nano</c>.</summary>
+    /// <summary>The checkpoint: a folder with config.json, preprocessor_config.json and model.safetensors, or <c>nano</c>.
+    /// A saved model with weights holds only the folder's own name.</summary>
     /// <value>The default is <c>nano</c>, the small model that comes with the library.</value>
     public string Model { get; init; } = "nano";
 
-    /// <summary>The folder that relative paths in a text column start from.</summary>
+    /// <summary>The folder that relative paths in a text column start from. A saved model holds it as it is given here, so leave it null, or
+    /// give a relative one, for a model that goes to other machines.</summary>
     /// <value>The default, null, means the current directory.</value>
     public string? ImageFolder { get; init; }
 
@@ -23,11 +25,13 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>At least 1; the default is 16.</value>
     public int BatchSize { get; init; } = 16;
 
-    /// <summary>The CUDA device that computes, from 0.</summary>
+    /// <summary>The CUDA device that computes, from 0. It is not part of a saved model: where that is loaded, <c>MLContext.GpuDeviceId</c> and
+    /// <c>MLContext.FallbackToCpu</c> of the loading context decide.</summary>
     /// <value>The default, null, means <c>MLContext.GpuDeviceId</c> and <c>MLContext.FallbackToCpu</c>; the CPU if that is null too.</value>
     public int? GpuDeviceId { get; init; }
 
-    /// <summary>Whether the CPU computes where the CUDA device is missing; otherwise that is an error.</summary>
+    /// <summary>Whether the CPU computes where the CUDA device of <see cref="GpuDeviceId"/> is missing; otherwise that is an error. Without
+    /// effect if no device is given there. It is not part of a saved model.</summary>
     /// <value>The default is false.</value>
     public bool FallbackToCpu { get; init; }
 
@@ -35,8 +39,8 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>The default is <see cref="BadImageHandling.Throw"/>.</value>
     public BadImageHandling BadImages { get; init; }
 
-    /// <summary>Whether a saved model holds the weights. Otherwise it holds the name of the checkpoint and the SHA-256 of its weights,
-    /// and loading fails unless both are found.</summary>
+    /// <summary>Whether a saved model holds the weights. Otherwise it holds <see cref="Model"/> as it is given here, with the SHA-256 of the
+    /// weights, and loading fails unless the checkpoint is there with the same weights, configuration and preprocessing.</summary>
     /// <value>The default is true.</value>
     public bool EmbedWeights { get; init; } = true;
 

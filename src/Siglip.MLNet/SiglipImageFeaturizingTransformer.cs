@@ -29,9 +29,6 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
         IHostEnvironment environment, FeaturizerSettings settings, SiglipImageEmbedder embedder, ScalarType savedDtype, string? weightsSha256)
     {
         (Environment, Settings, Embedder, SavedDtype, WeightsSha256) = (environment, settings, embedder, savedDtype, weightsSha256);
-        if ((long)settings.BatchSize * embedder.Processor.PixelValueCount > Array.MaxLength)
-            throw new ArgumentOutOfRangeException(nameof(settings), settings.BatchSize,
-                $"BatchSize is too large: at most {Array.MaxLength / embedder.Processor.PixelValueCount} images of this size fit in one batch.");
     }
 
     /// <summary>The input column and output columns, the model and its settings.</summary>

@@ -29,6 +29,7 @@ internal static class EstimatorWorkout
         foreach (int index in added) // a subset of the columns gives the same values
             AssertSame([.. expected.Select(row => new[] { row[Array.IndexOf(added, index)] })], Read(transformed, [index]), "subset");
         AssertLockstep(transformed, added);
+        AssertMapperGivesRowsOf(transformed, transformer, valid, added);
 
         // Disposing is harmless for others, and when it happens twice.
         ((IDisposable)transformer).Dispose();
@@ -88,11 +89,32 @@ internal static class EstimatorWorkout
         while (more);
     }
 
+    private static void AssertMapperGivesRowsOf(IDataView transformed, ITransformer transformer, IDataView input, int[] columns)
+    {
+        Assert.IsTrue(transformer.IsRowToRowMapper);
+        IRowToRowMapper mapper = transformer.GetRowToRowMapper(input.Schema);
+        AssertSame(ShapeOf(transformed.Schema), ShapeOf(mapper.OutputSchema));
+        DataViewSchema.Column[] mapped = [.. columns.Select(index => mapper.OutputSchema[index])];
+        using DataViewRowCursor cursor = transformed.GetRowCursor(columns.Select(index => transformed.Schema[index]));
+        using DataViewRowCursor source = input.GetRowCursor(mapper.GetDependencies(mapped));
+        using DataViewRow row = mapper.GetRow(source, mapped);
+        while (cursor.MoveNext())
+        {
+            Assert.IsTrue(source.MoveNext());
+            Assert.AreEqual(cursor.Position, row.Position);
+            foreach (DataViewSchema.Column column in mapped)
+                TestModel.AreClose([ReadVector(cursor, transformed.Schema[column.Index])], [ReadVector(row, column)]);
+        }
+
+        Assert.IsFalse(source.MoveNext());
+    }
+
     private static void AssertSame(SchemaShape promised, SchemaShape actual)
     {
-        string[] Lines(SchemaShape shape) =>
-            [.. shape.Select(column => $"{column.Name} {column.Kind} {column.ItemType} {column.IsKey}").Order(StringComparer.Ordinal)];
         CollectionAssert.AreEqual(Lines(actual), Lines(promised));
+
+        static string[] Lines(SchemaShape shape) => [.. shape.Select(column =>
+            $"{column.Name} {column.Kind} {column.ItemType} {column.IsKey} [{string.Join(", ", Lines(column.Annotations))}]").Order(StringComparer.Ordinal)];
     }
 
     private static void AssertSame(object[][] expected, object[][] actual, string what)

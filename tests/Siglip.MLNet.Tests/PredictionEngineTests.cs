@@ -37,9 +37,26 @@ public sealed class PredictionEngineTests
         for (int i = 0; i < 4; i++)
         {
             using MLImage image = MLImage.CreateFromFile(Images[i]);
+            (int width, byte[] pixels) = (image.Width, image.Pixels.ToArray());
             CollectionAssert.AreEqual(expected[i], engine.Predict(new InMemoryRow { Image = image }).Pooled);
-            Assert.AreEqual(16 + (24 * (i % 2)), i < 2 ? image.Width : 16 + (24 * (i % 2)), "the image is still the caller's");
+            Assert.AreEqual(width, image.Width, "the image is still the caller's");
+            Assert.IsTrue(image.Pixels.SequenceEqual(pixels), $"pixels of image {i}");
         }
+    }
+
+    [TestMethod]
+    public void After_an_image_that_an_earlier_step_cannot_load_the_engine_goes_on()
+    {
+        IDataView data = Data(_mlContext);
+        var options = Options("Image", ("Patches", SiglipOutputKind.PatchEmbeddings), ("Pooled", SiglipOutputKind.PooledEmbedding));
+        using var model = _mlContext.Transforms.LoadImages("Image", "", "Path")
+            .Append(_mlContext.Transforms.SiglipFeaturizeImage(options with { BadImages = BadImageHandling.Missing })).Fit(data);
+        using var engine = Engine(model);
+        float[][] expected = Expected(SiglipOutputKind.PooledEmbedding, Images.Take(2));
+
+        AreSame([expected[0]], [engine.Predict(Row(Images[0])).Pooled]);
+        Assert.IsTrue(engine.Predict(Row("no-such-file.png")).Pooled.All(float.IsNaN));
+        AreSame([expected[1]], [engine.Predict(Row(Images[1])).Pooled]);
     }
 
     [TestMethod]

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.IO.Compression;
 using System.Reflection;
 using System.Text;
+using System.Text.Json.Nodes;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Siglip.Core;
@@ -26,8 +27,6 @@ public sealed class SaveLoadTests
         {
             ImageFolder = ImageFolder,
             BatchSize = 3,
-            GpuDeviceId = 99,
-            FallbackToCpu = true,
             BadImages = BadImageHandling.Missing,
             Normalize = true,
             ApplyExifOrientation = true,
@@ -36,7 +35,7 @@ public sealed class SaveLoadTests
         using var loaded = (SiglipImageFeaturizingTransformer)EstimatorWorkout.SaveAndLoad(_mlContext, model, data.Schema);
 
         CollectionAssert.AreEqual(model.Settings.Columns.ToArray(), loaded.Settings.Columns.ToArray());
-        Assert.AreEqual(model.Settings with { Columns = loaded.Settings.Columns }, loaded.Settings);
+        Assert.AreEqual(model.Settings with { Columns = loaded.Settings.Columns, Model = Path.GetFileName(Checkpoint) }, loaded.Settings);
         AreSame(Vectors(model.Transform(data), "A"), Vectors(loaded.Transform(data), "A"));
         AreSame(Vectors(model.Transform(data), "B"), Vectors(loaded.Transform(data), "B"));
     }
@@ -123,6 +122,108 @@ public sealed class SaveLoadTests
             using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(folder);
             return checkpoint.ComputeSha256();
         }
+    }
+
+    [TestMethod]
+    public void A_model_of_a_machine_with_a_GPU_loads_where_there_is_none()
+    {
+        IDataView data = Data(_mlContext);
+        var options = Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding)) with { GpuDeviceId = 0, FallbackToCpu = true };
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data);
+
+        var warnings = new List<string>();
+        var mlContext = new MLContext();
+        mlContext.Log += (_, entry) =>
+        {
+            if (entry.Message.Contains("GPU", StringComparison.Ordinal))
+                warnings.Add(entry.Message);
+        };
+        using var loaded = (SiglipImageFeaturizingTransformer)EstimatorWorkout.SaveAndLoad(mlContext, model, data.Schema);
+        AreClose(Expected(SiglipOutputKind.PooledEmbedding), Vectors(loaded.Transform(data), "Embedding"));
+        Assert.IsEmpty(warnings); // the CPU is what this context asks for
+    }
+
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void The_loading_context_chooses_the_device(bool inChain)
+    {
+        IDataView data = Data(_mlContext);
+        var estimator = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", Checkpoint, SiglipOutputKind.PooledEmbedding);
+        using IDisposable model = inChain
+            ? _mlContext.Transforms.CopyColumns("Copy", "Path").Append(estimator).Fit(data)
+            : estimator.Fit(data);
+
+        Exception exception = Assert.Throws<Exception>(() => EstimatorWorkout.SaveAndLoad(
+            new MLContext { GpuDeviceId = 98, FallbackToCpu = false }, (ITransformer)model, data.Schema));
+        while (exception is TargetInvocationException)
+            exception = exception.InnerException!;
+        Assert.IsInstanceOfType<InvalidOperationException>(exception);
+        StringAssert.Contains(exception.Message, "GPU device 98");
+        StringAssert.Contains(exception.Message, "set MLContext.FallbackToCpu to true");
+
+        ITransformer loaded = EstimatorWorkout.SaveAndLoad(new MLContext { GpuDeviceId = 98, FallbackToCpu = true }, (ITransformer)model, data.Schema);
+        AreClose(Expected(SiglipOutputKind.PooledEmbedding), Vectors(loaded.Transform(data), "Embedding"));
+        ((IDisposable)loaded).Dispose();
+    }
+
+    [TestMethod]
+    [DataRow("preprocessor_config.json", "\"image_mean\": [0.4, 0.5, 0.5]", "image_mean is [0.4,0.5,0.5] and was [0.5,0.5,0.5]")]
+    [DataRow("config.json", "\"layer_norm_eps\": 0.5", "layer_norm_eps is 0.5 and was 1E-06")]
+    public void Without_embedded_weights_a_changed_configuration_is_refused_by_name(string file, string field, string message)
+    {
+        string folder = SaveCheckpoint($"changed-{file}", Config, seed: 4), path = NewPath($"changed-{file}.zip");
+        IDataView data = Data(_mlContext);
+        var options = Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding)) with { Model = folder, EmbedWeights = false };
+        using (var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data))
+            _mlContext.Model.Save(model, data.Schema, path);
+        string json = File.ReadAllText(Path.Combine(folder, file));
+        JsonObject changed = JsonNode.Parse(json)!.AsObject();
+        foreach ((string name, JsonNode? value) in JsonNode.Parse($"{{ {field} }}")!.AsObject())
+            changed[name] = value!.DeepClone();
+        File.WriteAllText(Path.Combine(folder, file), changed.ToJsonString());
+
+        Exception exception = LoadFault(path);
+        Assert.IsInstanceOfType<InvalidDataException>(exception);
+        StringAssert.Contains(exception.Message, $"The {file} of '{folder}' is not the one that the model was saved with: {message}.");
+
+        File.WriteAllText(Path.Combine(folder, file), json.Replace("\n", " ", StringComparison.Ordinal)); // another text with the same values
+        ((IDisposable)_mlContext.Model.Load(path, out _)).Dispose();
+    }
+
+    [TestMethod]
+    public void A_folder_that_became_a_file_is_not_called_a_damaged_model()
+    {
+        string folder = SaveCheckpoint("becomes-a-file", Config, seed: 4), path = NewPath("becomes-a-file.zip");
+        IDataView data = Data(_mlContext);
+        var options = Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding)) with { Model = folder, EmbedWeights = false };
+        using (var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data))
+            _mlContext.Model.Save(model, data.Schema, path);
+        Directory.Delete(folder, recursive: true);
+        File.WriteAllText(folder, "");
+
+        Exception exception = LoadFault(path);
+        Assert.IsInstanceOfType<InvalidDataException>(exception);
+        StringAssert.Contains(exception.Message, $"'{folder}' is a file");
+        Assert.IsFalse(exception.Message.Contains("damaged", StringComparison.Ordinal), exception.Message);
+        Assert.IsFalse(exception.Message.Contains("Parameter", StringComparison.Ordinal), exception.Message);
+    }
+
+    [TestMethod]
+    public void A_model_with_embedded_weights_does_not_tell_where_it_was_made()
+    {
+        IDataView data = Data(_mlContext);
+        string path = NewPath("anonymous.zip");
+        using (var model = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", Checkpoint).Fit(data))
+            _mlContext.Model.Save(model, data.Schema, path);
+
+        using ZipArchive zip = ZipFile.OpenRead(path);
+        byte[][] entries = [.. zip.Entries.Select(Read)];
+        Assert.IsFalse(Found(Path.GetDirectoryName(Checkpoint)!));
+        Assert.IsTrue(Found(Path.GetFileName(Checkpoint)));
+
+        bool Found(string text) => entries.Any(bytes =>
+            bytes.AsSpan().IndexOf(Encoding.UTF8.GetBytes(text)) >= 0 || bytes.AsSpan().IndexOf(Encoding.Unicode.GetBytes(text)) >= 0);
     }
 
     [TestMethod]

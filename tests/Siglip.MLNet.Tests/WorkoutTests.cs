@@ -11,14 +11,19 @@ public sealed class WorkoutTests
     [TestMethod]
     [DataRow("Path")]
     [DataRow("Bytes")]
+    [DataRow("Image")]
     public void The_estimator_passes_ML_NETs_workout(string input)
     {
         var options = Options(input, ("Patches", SiglipOutputKind.PatchEmbeddings), ("Pooled", SiglipOutputKind.PooledEmbedding),
             ("Mean", SiglipOutputKind.MeanPatchEmbedding)) with
         { BatchSize = 3 };
         IDataView invalid = _mlContext.Data.LoadFromEnumerable(new[] { new WrongRow() });
+        IDataView rows = Data(_mlContext);
+        IDataView valid = _mlContext.Transforms.LoadImages("Image", "", "Path")
+            .Append(_mlContext.Transforms.Conversion.MapValueToKey("Key", "Group")) // a column with annotations
+            .Fit(rows).Transform(rows);
 
-        EstimatorWorkout.Run(_mlContext, _mlContext.Transforms.SiglipFeaturizeImage(options), Data(_mlContext), invalid);
+        EstimatorWorkout.Run(_mlContext, _mlContext.Transforms.SiglipFeaturizeImage(options), valid, invalid);
     }
 
     [TestMethod]
@@ -37,5 +42,7 @@ public sealed class WorkoutTests
         public float Path { get; set; }
 
         public int Bytes { get; set; }
+
+        public bool Image { get; set; }
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text.Json.Nodes;
 using Microsoft.ML;
 using Microsoft.ML.Runtime;
 using Siglip.Core;
@@ -31,11 +32,10 @@ internal static class SavedTransformer
         // *** Binary format ***
         // string: input column
         // int: number of output columns; for each one string: name, int: kind
-        // string: model reference
+        // string: the checkpoint; with embedded weights only the last segment, for messages
         // string or null: image folder
         // int: batch size
-        // int: GPU device, -1 for none
-        // bytes: fall back to CPU, handling of bad images, normalize, apply EXIF orientation, embed weights
+        // bytes: handling of bad images, normalize, apply EXIF orientation, embed weights
         // string: config.json
         // string: preprocessor_config.json
         // if weights are embedded, entry "Weights": model.safetensors; else string: SHA-256 of the weights
@@ -47,11 +47,9 @@ internal static class SavedTransformer
             ctx.Writer.Write((int)kind);
         }
 
-        ctx.SaveNonEmptyString(settings.Model);
+        ctx.SaveNonEmptyString(settings.EmbedWeights ? LastSegment(settings.Model) : settings.Model);
         ctx.SaveStringOrNull(settings.ImageFolder);
         ctx.Writer.Write(settings.BatchSize);
-        ctx.Writer.Write(settings.GpuDeviceId ?? -1);
-        ctx.Writer.Write(settings.FallbackToCpu);
         ctx.Writer.Write((byte)settings.BadImages);
         ctx.Writer.Write(settings.Normalize);
         ctx.Writer.Write(settings.ApplyExifOrientation);
@@ -66,7 +64,9 @@ internal static class SavedTransformer
 
     /// <summary>Called by ML.NET, through reflection: its caller gets exceptions inside a TargetInvocationException.</summary>
     /// <exception cref="FormatException">The saved model is damaged or not ours.</exception>
-    /// <exception cref="InvalidDataException">The weights are damaged, or not those that the model was saved with.</exception>
+    /// <exception cref="InvalidDataException">The weights are damaged; or the checkpoint that it refers to is not the one it was saved with.</exception>
+    /// <exception cref="FileNotFoundException">The checkpoint that it refers to is missing.</exception>
+    /// <exception cref="InvalidOperationException">The context asks for a GPU that is missing, and does not allow the CPU.</exception>
     public static SiglipImageFeaturizingTransformer Create(IHostEnvironment environment, ModelLoadContext ctx)
     {
         ArgumentNullException.ThrowIfNull(environment);
@@ -75,16 +75,16 @@ internal static class SavedTransformer
         FeaturizerSettings settings = LoadSettings(ctx);
         string config = ctx.LoadNonEmptyString();
         string processorConfig = ctx.LoadNonEmptyString();
-        CheckpointLoading.ResolveDevice(environment, settings); // before the weights are read
+        string device = ComputeDevice.From(environment).Resolve(environment); // before the weights are read
         try
         {
             return settings.EmbedWeights
-                ? LoadWithWeights(environment, ctx, settings, config, processorConfig)
-                : LoadByReference(environment, settings, ctx.LoadNonEmptyString());
+                ? LoadWithWeights(environment, ctx, settings, device, config, processorConfig)
+                : LoadByReference(environment, settings, device, config, processorConfig, ctx.LoadNonEmptyString());
         }
         catch (ArgumentException exception) // settings, model and preprocessing that do not fit together
         {
-            throw Damaged(exception.Message, exception);
+            throw Damaged(Sentences.Of(exception).TrimEnd('.'), exception);
         }
     }
 
@@ -115,8 +115,6 @@ internal static class SavedTransformer
             Model = ctx.LoadNonEmptyString(),
             ImageFolder = ctx.LoadStringOrNull(),
             BatchSize = ctx.Reader.ReadInt32(),
-            GpuDeviceId = ctx.Reader.ReadInt32() is var id && id == -1 ? null : id,
-            FallbackToCpu = LoadBoolean(ctx),
             BadImages = (BadImageHandling)ctx.Reader.ReadByte(),
             Normalize = LoadBoolean(ctx),
             ApplyExifOrientation = LoadBoolean(ctx),
@@ -128,7 +126,7 @@ internal static class SavedTransformer
         }
         catch (ArgumentException exception)
         {
-            throw Damaged(exception.Message, exception);
+            throw Damaged(Sentences.Of(exception).TrimEnd('.'), exception);
         }
 
         return settings;
@@ -142,25 +140,59 @@ internal static class SavedTransformer
     };
 
     private static SiglipImageFeaturizingTransformer LoadWithWeights(
-        IHostEnvironment environment, ModelLoadContext ctx, FeaturizerSettings settings, string config, string processorConfig)
+        IHostEnvironment environment, ModelLoadContext ctx, FeaturizerSettings settings, string device, string config, string processorConfig)
     {
         SiglipImageFeaturizingTransformer? transformer = null;
         bool found = ctx.TryLoadBinaryStream(WeightsEntry, reader =>
         {
             using SiglipCheckpoint checkpoint = SiglipCheckpoint.FromStreams(config, processorConfig, reader.BaseStream, "the saved model");
-            transformer = CheckpointLoading.Load(environment, settings, checkpoint, null);
+            transformer = CheckpointLoading.Load(environment, settings, device, checkpoint, null);
         });
         return found ? transformer! : throw Damaged($"there is no entry '{WeightsEntry}'");
     }
 
-    private static SiglipImageFeaturizingTransformer LoadByReference(IHostEnvironment environment, FeaturizerSettings settings, string savedSha256)
+    private static SiglipImageFeaturizingTransformer LoadByReference(
+        IHostEnvironment environment, FeaturizerSettings settings, string device, string config, string processorConfig, string savedSha256)
     {
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(settings.Model);
+        using SiglipCheckpoint checkpoint = OpenReferenced(settings.Model);
+        CheckUnchanged(checkpoint.Source, "config.json", SiglipVisionConfig.FromJson(config, "the saved model, config.json").ToJson(),
+            checkpoint.Config.ToJson());
+        CheckUnchanged(checkpoint.Source, "preprocessor_config.json",
+            SiglipImageProcessorConfig.FromJson(processorConfig, "the saved model, preprocessor_config.json").ToJson(), checkpoint.ProcessorConfig.ToJson());
         string sha256 = checkpoint.ComputeSha256();
         if (!string.Equals(sha256, savedSha256, StringComparison.OrdinalIgnoreCase))
-            throw new InvalidDataException($"The weights of '{settings.Model}' have SHA-256 {sha256}, the model was saved with {savedSha256}. "
-                + "Put the checkpoint back that it was saved with, or save the model with EmbedWeights.");
-        return CheckpointLoading.Load(environment, settings, checkpoint, sha256);
+            throw Changed($"The weights of '{checkpoint.Source}' have SHA-256 {sha256}, the model was saved with {savedSha256}");
+        return CheckpointLoading.Load(environment, settings, device, checkpoint, sha256);
+    }
+
+    private static SiglipCheckpoint OpenReferenced(string model)
+    {
+        try
+        {
+            return SiglipCheckpoint.Open(model);
+        }
+        catch (ArgumentException exception) // the path is no folder's: the fault is there and not in the saved model
+        {
+            throw new InvalidDataException($"The model was saved without weights, with a reference to '{model}'. {Sentences.Of(exception)}", exception);
+        }
+    }
+
+    private static void CheckUnchanged(string folder, string file, string saved, string found)
+    {
+        JsonObject before = JsonNode.Parse(saved)!.AsObject(), now = JsonNode.Parse(found)!.AsObject();
+        string[] changes = [.. before.Where(field => !JsonNode.DeepEquals(field.Value, now[field.Key]))
+            .Select(field => $"{field.Key} is {now[field.Key]?.ToJsonString()} and was {field.Value?.ToJsonString()}")];
+        if (changes.Length > 0)
+            throw Changed($"The {file} of '{folder}' is not the one that the model was saved with: {string.Join(", ", changes)}");
+    }
+
+    private static InvalidDataException Changed(string change) =>
+        new($"{change}. Put the checkpoint back that it was saved with, or save the model with EmbedWeights.");
+
+    private static string LastSegment(string model)
+    {
+        string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(model)));
+        return name.Length > 0 ? name : "model";
     }
 
     /// <summary>From the model in memory, which needs neither the checkpoint's files nor the zip that it was loaded from.</summary>
