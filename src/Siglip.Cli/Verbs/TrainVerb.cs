@@ -161,18 +161,15 @@ internal static class TrainVerb
             dataset.Images.Select((image, i) => new EmbeddedRow { Label = dataset.Labels[image.Label], Embedding = embeddings[i] }), schema);
     }
 
-    private static SiglipOutputKind OutputKind(SiglipEmbeddingOutputs? kind, string model) => kind switch
+    private static SiglipOutputKind OutputKind(SiglipEmbeddingOutputs? wanted, string model)
     {
-        SiglipEmbeddingOutputs.PooledEmbedding => SiglipOutputKind.PooledEmbedding,
-        SiglipEmbeddingOutputs.MeanPatchEmbedding => SiglipOutputKind.MeanPatchEmbedding,
-        SiglipEmbeddingOutputs.PatchEmbeddings => SiglipOutputKind.PatchEmbeddings,
-        _ => HasHead(model) ? SiglipOutputKind.PooledEmbedding : SiglipOutputKind.MeanPatchEmbedding,
-    };
+        if (wanted is null)
+        {
+            using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+            return checkpoint.Config.VisionUseHead ? SiglipOutputKind.PooledEmbedding : SiglipOutputKind.MeanPatchEmbedding;
+        }
 
-    private static bool HasHead(string model)
-    {
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
-        return checkpoint.Config.VisionUseHead;
+        return Enum.GetValues<SiglipOutputKind>().Single(kind => FeaturizedSchema.FlagOf(kind) == wanted);
     }
 
     // The saved model's input: a path, and no label.
