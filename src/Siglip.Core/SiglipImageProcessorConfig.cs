@@ -36,10 +36,10 @@ public sealed record SiglipImageProcessorConfig
     public bool DoNormalize { get; init; } = true;
 
     /// <summary>Mean of the red, green and blue channel (<c>image_mean</c>). The default is 0.5 each.</summary>
-    public IReadOnlyList<float> ImageMean { get; init; } = [0.5f, 0.5f, 0.5f];
+    public IReadOnlyList<float> ImageMean { get; init => field = [.. value]; } = [0.5f, 0.5f, 0.5f];
 
     /// <summary>Standard deviation of the red, green and blue channel (<c>image_std</c>). Not 0; the default is 0.5 each.</summary>
-    public IReadOnlyList<float> ImageStd { get; init; } = [0.5f, 0.5f, 0.5f];
+    public IReadOnlyList<float> ImageStd { get; init => field = [.. value]; } = [0.5f, 0.5f, 0.5f];
 
     /// <summary>Reads a <c>preprocessor_config.json</c>.</summary>
     /// <param name="json">The text of the file.</param>
@@ -104,10 +104,23 @@ public sealed record SiglipImageProcessorConfig
     }
 
     /// <inheritdoc/>
-    public bool Equals(SiglipImageProcessorConfig? other) => other is not null && ToJson() == other.ToJson();
+    public bool Equals(SiglipImageProcessorConfig? other) =>
+        other is not null
+        && (DoResize, Height, Width, Resample, DoRescale, DoNormalize)
+            == (other.DoResize, other.Height, other.Width, other.Resample, other.DoRescale, other.DoNormalize)
+        && RescaleFactor.Equals(other.RescaleFactor) && ImageMean.SequenceEqual(other.ImageMean) && ImageStd.SequenceEqual(other.ImageStd);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(DoResize, Height, Width, Resample, DoRescale, RescaleFactor, DoNormalize);
+
+    /// <summary>Checks that the images have a model's size.</summary>
+    /// <exception cref="ArgumentException">They do not.</exception>
+    internal void CheckSize(SiglipVisionConfig model)
+    {
+        if (Height != model.ImageSize || Width != model.ImageSize)
+            throw new ArgumentException($"The preprocessing makes images of {Height} x {Width} pixels, the model expects "
+                + $"{model.ImageSize} x {model.ImageSize}. Use the preprocessor_config.json that belongs to the model.");
+    }
 
     private const int MaxSide = 16_384;
 

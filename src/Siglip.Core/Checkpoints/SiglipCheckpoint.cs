@@ -90,7 +90,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     public SiglipVisionModel LoadVisionModel()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return Load(() => new SiglipVisionModel(Config));
+        return Load(() => new SiglipVisionModel(Config) { ProcessorConfig = ProcessorConfig });
     }
 
     /// <summary>Loads the vision model with its classifier.</summary>
@@ -116,7 +116,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
             throw new InvalidDataException($"'{Source}': id2label in {ConfigName} has the label '{twice}' twice; give each "
                 + "class a name of its own.");
 
-        return Load(() => new SiglipForImageClassification(Config, Labels));
+        return Load(() => new SiglipForImageClassification(Config, Labels) { ProcessorConfig = ProcessorConfig });
     }
 
     /// <summary>Loads the vision model with a new classifier for other classes, to be trained.</summary>
@@ -127,7 +127,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     public SiglipForImageClassification LoadForImageClassification(IReadOnlyList<string> labels)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return Load(() => new SiglipForImageClassification(Config, labels), withClassifier: false);
+        return Load(() => new SiglipForImageClassification(Config, labels) { ProcessorConfig = ProcessorConfig }, withClassifier: false);
     }
 
     /// <summary>Computes the SHA-256 of the weights.</summary>

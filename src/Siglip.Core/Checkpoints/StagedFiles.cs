@@ -44,11 +44,16 @@ internal sealed class StagedFiles : IDisposable
     public static void CheckFolderWritable(string folder)
     {
         folder = Path.GetFullPath(folder);
-        if (File.Exists(folder))
-            Saving(folder, () => throw new IOException("it is a file, not a folder."));
-        string existing = folder;
+        string? existing = folder;
         while (!Directory.Exists(existing))
-            existing = Path.GetDirectoryName(existing)!;
+        {
+            if (File.Exists(existing))
+                Saving(folder, () => throw new IOException($"'{existing}' is a file, not a folder."));
+            existing = Path.GetDirectoryName(existing);
+            if (existing is null)
+                Saving(folder, () => throw new IOException("the drive does not exist."));
+        }
+
         CheckWritable(Path.Combine(existing, "siglip"));
     }
 

@@ -26,6 +26,15 @@ public sealed class SiglipImageProcessor
             _pixelValues[i] = PixelValue(i % GreyLevels, i / GreyLevels);
     }
 
+    /// <summary>Creates the processor of a model.</summary>
+    /// <exception cref="ArgumentException">A value is out of range, or the pixel values would not have the model's size and channels.</exception>
+    internal SiglipImageProcessor(SiglipImageProcessorConfig config, SiglipVisionConfig model) : this(config)
+    {
+        config.CheckSize(model);
+        if (model.NumChannels != Channels)
+            throw new ArgumentException($"The model expects images of {model.NumChannels} channels; images are read as RGB, {Channels} channels.");
+    }
+
     /// <summary>What this processor does.</summary>
     public SiglipImageProcessorConfig Config { get; }
 

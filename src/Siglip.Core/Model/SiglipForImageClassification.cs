@@ -38,6 +38,9 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
     /// <summary>The sizes of the vision transformer.</summary>
     public SiglipVisionConfig Config { get; }
 
+    /// <summary>The preprocessing of the checkpoint that the model was loaded from; null if it was not loaded.</summary>
+    internal SiglipImageProcessorConfig? ProcessorConfig { get; init; }
+
     /// <summary>The classes' names, in the order of the logits.</summary>
     public IReadOnlyList<string> Labels { get; }
 

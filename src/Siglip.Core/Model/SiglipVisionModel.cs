@@ -29,6 +29,9 @@ public sealed class SiglipVisionModel : nn.Module<Tensor, Tensor>
     /// <summary>The sizes.</summary>
     public SiglipVisionConfig Config { get; }
 
+    /// <summary>The preprocessing of the checkpoint that the model was loaded from; null if it was not loaded.</summary>
+    internal SiglipImageProcessorConfig? ProcessorConfig { get; init; }
+
     /// <summary>Computes the patch embeddings (<c>last_hidden_state</c>).</summary>
     /// <param name="pixelValues">[batch, channels, height, width], as <see cref="SiglipImageProcessor"/> makes them.</param>
     /// <returns>[batch, patches, hidden]; patches in row-major order.</returns>
