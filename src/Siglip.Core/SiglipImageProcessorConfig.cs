@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -128,7 +129,7 @@ public sealed record SiglipImageProcessorConfig
         Height is < 1 or > MaxSide || Width is < 1 or > MaxSide ? $"size is {Height} x {Width}, expected sides from 1 to {MaxSide}."
         : Resample is not (ImageResampling.Bilinear or ImageResampling.Bicubic)
             ? $"resample is {(int)Resample}, expected 2 (bilinear) or 3 (bicubic)."
-        : !double.IsFinite(RescaleFactor) ? $"rescale_factor is {RescaleFactor}, expected a finite number."
+        : !double.IsFinite(RescaleFactor) ? string.Create(CultureInfo.InvariantCulture, $"rescale_factor is {RescaleFactor}, expected a finite number.")
         : ImageMean.Count != 3 || !ImageMean.All(float.IsFinite) ? "image_mean is not three finite numbers, one for each of red, green and blue."
         : ImageStd.Count != 3 || !ImageStd.All(std => float.IsFinite(std) && std != 0)
             ? "image_std is not three finite numbers other than 0, one for each of red, green and blue."

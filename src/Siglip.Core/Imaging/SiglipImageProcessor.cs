@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Siglip.Core;
 
 /// <summary>Makes pixel values of images, the same to the last bit as transformers' SiglipImageProcessor with Pillow.</summary>
@@ -69,8 +71,10 @@ public sealed class SiglipImageProcessor
         if (destination.Length != PixelValueCount)
         {
             throw new ArgumentException(
-                $"The destination has room for {destination.Length:N0} values, expected {PixelValueCount:N0} "
-                + $"(3 x {Config.Height} x {Config.Width}).", nameof(destination));
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"The destination has room for {destination.Length:N0} values, expected {PixelValueCount:N0} (3 x {Config.Height} x {Config.Width})."),
+                nameof(destination));
         }
 
         RgbImage resized = Resize(image);

@@ -17,7 +17,7 @@ public sealed class SiglipVisionModel : nn.Module<Tensor, Tensor>
 
     /// <summary>Creates a model with new random weights, drawn from torch's generator as transformers does.</summary>
     /// <param name="config">The sizes.</param>
-    /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
+    /// <exception cref="ArgumentException">The sizes do not fit together, or need more memory than the machine has.</exception>
     /// <exception cref="DllNotFoundException">The application references no package with the native libraries.</exception>
     public SiglipVisionModel(SiglipVisionConfig config) : base(nameof(SiglipVisionModel))
     {
