@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using TorchSharp;
@@ -21,21 +22,19 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// <param name="model">The model; its parameters stay as they are.</param>
     /// <param name="processorConfig">How images become the model's pixel values.</param>
     /// <param name="options">How to work; null for the defaults.</param>
-    /// <exception cref="ArgumentException">The images' size is not the model's, the output is no single flag, or the model has no pooling
-    /// head for a pooled embedding.</exception>
+    /// <exception cref="ArgumentException">The images' size is not the model's, the model's images are not RGB, the batch size is below 1, the
+    /// output is no single flag, the model has no pooling head for a pooled embedding, or the device does not exist.</exception>
+    /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public SiglipImageEmbedder(SiglipVisionModel model, SiglipImageProcessorConfig processorConfig, SiglipImageEmbedderOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         options ??= new SiglipImageEmbedderOptions();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchSize, 1);
-        _processor = new SiglipImageProcessor(processorConfig);
+        _processor = new SiglipImageProcessor(processorConfig, model.Config);
         _options = options;
         _model = model;
-
-        CheckFit(model.Config, processorConfig);
         Output = options.Output ?? (model.Config.VisionUseHead ? SiglipEmbeddingOutputs.PooledEmbedding : SiglipEmbeddingOutputs.MeanPatchEmbedding);
-        if (Output is not (SiglipEmbeddingOutputs.PatchEmbeddings or SiglipEmbeddingOutputs.PooledEmbedding or SiglipEmbeddingOutputs.MeanPatchEmbedding))
-            throw new ArgumentException($"The output is {Output}, expected one of patch, pooled and mean patch embedding.");
+        CheckSingle(Output);
         CheckHead(Config, Output);
 
         _device = TorchDevice.Find(options.Device);
@@ -81,8 +80,12 @@ public sealed class SiglipImageEmbedder : IDisposable
 
     /// <summary>Number of float values that one image's embedding has.</summary>
     /// <param name="output">One flag.</param>
-    public int GetLength(SiglipEmbeddingOutputs output) =>
-        output == SiglipEmbeddingOutputs.PatchEmbeddings ? Config.NumPatches * Config.HiddenSize : Config.HiddenSize;
+    /// <exception cref="ArgumentException"><paramref name="output"/> is no single flag.</exception>
+    public int GetLength(SiglipEmbeddingOutputs output)
+    {
+        CheckSingle(output);
+        return output == SiglipEmbeddingOutputs.PatchEmbeddings ? Config.NumPatches * Config.HiddenSize : Config.HiddenSize;
+    }
 
     /// <summary>Embeds an image file.</summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
@@ -107,48 +110,70 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// <summary>Embeds images in one forward pass.</summary>
     /// <param name="images">At least one.</param>
     /// <param name="outputs">The embeddings wanted.</param>
-    /// <exception cref="ArgumentException">There is no image, or the model has no pooling head for a pooled embedding.</exception>
+    /// <exception cref="ArgumentException">There is no image, one is null, they are too many for one array, no output is asked for, or the model
+    /// has no pooling head for a pooled embedding.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
     public SiglipImageEmbeddings EmbedBatch(IReadOnlyList<RgbImage> images, SiglipEmbeddingOutputs outputs)
     {
         ArgumentNullException.ThrowIfNull(images);
         if (images.Count == 0)
             throw new ArgumentException("There are no images.", nameof(images));
+        CheckOutputs(outputs);
+        int limit = MaxCount(outputs);
+        if (images.Count > limit)
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"There are {images.Count:N0} images, at most {limit:N0} fit into one "
+                + $"forward pass. Use EmbedAsync, which works in batches."), nameof(images));
+        if (images.Contains(null!))
+            throw new ArgumentException("One of the images is null.", nameof(images));
 
         float[] pixelValues = new float[images.Count * _processor.PixelValueCount];
-        Parallel.For(0, images.Count, i => _processor.Preprocess(images[i], PixelValuesOf(pixelValues, i)));
+        ParallelLoop.For(images.Count, i => _processor.Preprocess(images[i], PixelValuesOf(pixelValues, i)));
         return EmbedPixelValues(pixelValues, images.Count, outputs);
     }
 
     /// <summary>Embeds image files, in batches: while the model computes one, the next is decoded and resized on all cores.</summary>
     /// <param name="imagePaths">The files.</param>
-    /// <param name="cancellationToken">Ends the sequence before the next batch.</param>
-    /// <returns>One embedding for each file, in their order.</returns>
+    /// <param name="cancellationToken">Ends the sequence before the next batch; the input gets a token that is cancelled with it.</param>
+    /// <returns>One embedding for each file, in their order. A batch's embeddings come as soon as it is computed, also if what follows in the input
+    /// fails. Leaving the sequence early waits for the batch that is being prepared, and cancels the input's token.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="imagePaths"/> is null.</exception>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">A file is no image, or a damaged one.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
-    public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<string> imagePaths, CancellationToken cancellationToken) =>
-        EmbedAsync(imagePaths, path => RgbImage.Load(path, _options.ApplyExifOrientation), cancellationToken);
+    public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<string> imagePaths, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(imagePaths);
+        return EmbedBatches(imagePaths, (path, _) => RgbImage.Load(path, _options.ApplyExifOrientation), cancellationToken);
+    }
 
     /// <summary>Embeds encoded images, in batches: while the model computes one, the next is decoded and resized on all cores.</summary>
     /// <param name="encodedImages">The bytes of JPEG, PNG, WebP, GIF or BMP files.</param>
-    /// <param name="cancellationToken">Ends the sequence before the next batch.</param>
-    /// <returns>One embedding for each image, in their order.</returns>
-    /// <exception cref="InvalidDataException">One is no image, or a damaged one.</exception>
+    /// <param name="cancellationToken">Ends the sequence before the next batch; the input gets a token that is cancelled with it.</param>
+    /// <returns>One embedding for each image, in their order. A batch's embeddings come as soon as it is computed, also if what follows in the input
+    /// fails. Leaving the sequence early waits for the batch that is being prepared, and cancels the input's token.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="encodedImages"/> is null.</exception>
+    /// <exception cref="InvalidDataException">One is no image, or a damaged one; the message says which, counted from 0.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
-    public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(
-        IAsyncEnumerable<ReadOnlyMemory<byte>> encodedImages, CancellationToken cancellationToken) =>
-        EmbedAsync(encodedImages, encoded => RgbImage.Decode(encoded, "the image", _options.ApplyExifOrientation), cancellationToken);
+    public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<ReadOnlyMemory<byte>> encodedImages, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(encodedImages);
+        return EmbedBatches(encodedImages, (encoded, index) => RgbImage.Decode(encoded, $"image {index}", _options.ApplyExifOrientation), cancellationToken);
+    }
 
     /// <summary>Embeds images, in batches: while the model computes one, the next is resized on all cores.</summary>
     /// <param name="images">The images.</param>
-    /// <param name="cancellationToken">Ends the sequence before the next batch.</param>
-    /// <returns>One embedding for each image, in their order.</returns>
+    /// <param name="cancellationToken">Ends the sequence before the next batch; the input gets a token that is cancelled with it.</param>
+    /// <returns>One embedding for each image, in their order. A batch's embeddings come as soon as it is computed, also if what follows in the input
+    /// fails. Leaving the sequence early waits for the batch that is being prepared, and cancels the input's token.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="images"/> is null.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
-    public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<RgbImage> images, CancellationToken cancellationToken) =>
-        EmbedAsync(images, image => image, cancellationToken);
+    public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<RgbImage> images, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(images);
+        return EmbedBatches(images, (image, _) => image, cancellationToken);
+    }
 
-    /// <summary>Frees the model; a forward pass in flight on another thread ends first.</summary>
+    /// <summary>Frees the model. Does not wait for a forward pass in flight on another thread: that pass ends as usual, and frees the model then.</summary>
     public void Dispose()
     {
         lock (_lifetime)
@@ -161,17 +186,6 @@ public sealed class SiglipImageEmbedder : IDisposable
         }
 
         _model.Dispose();
-    }
-
-    /// <summary>Checks that the preprocessing makes images that the model takes.</summary>
-    /// <exception cref="ArgumentException">Their size or the number of channels is another one.</exception>
-    internal static void CheckFit(SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig)
-    {
-        if (processorConfig.Height != config.ImageSize || processorConfig.Width != config.ImageSize) // without do_resize too: then images must have it
-            throw new ArgumentException($"The preprocessing makes images of {processorConfig.Height} x {processorConfig.Width} pixels, the model "
-                + $"expects {config.ImageSize} x {config.ImageSize}. Use the preprocessor_config.json that belongs to the model.");
-        if (config.NumChannels != 3)
-            throw new ArgumentException($"The model expects images of {config.NumChannels} channels; images are embedded as RGB, 3 channels.");
     }
 
     /// <summary>Checks that the model has the embeddings.</summary>
@@ -216,58 +230,65 @@ public sealed class SiglipImageEmbedder : IDisposable
         }
     }
 
-    private async IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync<T>(
-        IAsyncEnumerable<T> items, Func<T, RgbImage> decode, [EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<SiglipImageEmbedding> EmbedBatches<T>(
+        IAsyncEnumerable<T> items, Func<T, long, RgbImage> decode, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(items);
-        long done = 0;
-        Task<Batch>? running = null;
-        await foreach (T[] chunk in items.Chunk(_options.BatchSize).WithCancellation(cancellationToken))
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        await using IAsyncEnumerator<T[]> chunks = items.Chunk(Math.Min(_options.BatchSize, MaxCount(Output))).GetAsyncEnumerator(stop.Token);
+        long read = 0, done = 0;
+        Task<Batch?> next = PrepareNext();
+        try
         {
-            Task<Batch> prepared = Task.Run(() => Prepare(chunk, decode), cancellationToken);
-            if (running is not null)
+            while (await next is { } batch)
             {
-                foreach (SiglipImageEmbedding embedding in Results(await running))
-                    yield return embedding;
+                Task<SiglipImageEmbeddings> running = Task.Run(() => Compute(batch), CancellationToken.None);
+                next = PrepareNext();
+                SiglipImageEmbeddings embeddings = await running;
+                for (int i = 0; i < embeddings.Count; i++)
+                    yield return new SiglipImageEmbedding(done++, embeddings.Get(Output, i).ToArray(), batch.Errors[i]);
             }
-
-            Batch next = await prepared;
-            running = Task.Run(() => Compute(next), cancellationToken);
+        }
+        finally
+        {
+            // The sequence may be left early: nothing is to go on behind the caller's back.
+            await stop.CancelAsync();
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
-        if (running is not null)
+        async Task<Batch?> PrepareNext()
         {
-            foreach (SiglipImageEmbedding embedding in Results(await running))
-                yield return embedding;
-        }
-
-        IEnumerable<SiglipImageEmbedding> Results(Batch batch)
-        {
-            for (int i = 0; i < batch.Errors.Length; i++)
-                yield return new SiglipImageEmbedding(done++, batch.Embeddings!.Get(Output, i).ToArray(), batch.Errors[i]);
+            if (!await chunks.MoveNextAsync())
+                return null;
+            T[] chunk = chunks.Current;
+            long first = read;
+            read += chunk.Length;
+            return await Task.Run(() => Prepare(chunk, first, decode, stop.Token), stop.Token);
         }
     }
 
-    private Batch Prepare<T>(T[] items, Func<T, RgbImage> decode)
+    private Batch Prepare<T>(T[] items, long first, Func<T, long, RgbImage> decode, CancellationToken cancellationToken)
     {
-        var batch = new Batch(new float[items.Length * _processor.PixelValueCount], new Exception?[items.Length], null);
-        Parallel.For(0, items.Length, i =>
-        {
-            try
+        var batch = new Batch(new float[items.Length * _processor.PixelValueCount], new Exception?[items.Length]);
+        ParallelLoop.For(
+            items.Length,
+            i =>
             {
-                _processor.Preprocess(decode(items[i]), PixelValuesOf(batch.PixelValues, i));
-            }
-            catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
-            {
-                batch.Errors[i] = e;
-            }
-        });
-        if (!_options.BadImagesAreMissing && batch.Errors.FirstOrDefault(error => error is not null) is { } first)
-            ExceptionDispatchInfo.Throw(first);
+                try
+                {
+                    _processor.Preprocess(decode(items[i], first + i), PixelValuesOf(batch.PixelValues, i));
+                }
+                catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+                {
+                    batch.Errors[i] = e;
+                }
+            },
+            cancellationToken);
+        if (!_options.BadImagesAreMissing && batch.Errors.FirstOrDefault(error => error is not null) is { } bad)
+            ExceptionDispatchInfo.Throw(bad);
         return batch;
     }
 
-    private Batch Compute(Batch batch)
+    private SiglipImageEmbeddings Compute(Batch batch)
     {
         SiglipImageEmbeddings embeddings = EmbedPixelValues(batch.PixelValues, batch.Errors.Length, Output);
         int length = GetLength(Output);
@@ -277,16 +298,36 @@ public sealed class SiglipImageEmbedder : IDisposable
                 embeddings.Values(Output).AsSpan(i * length, length).Fill(float.NaN);
         }
 
-        return batch with { Embeddings = embeddings };
+        return embeddings;
     }
 
-    private sealed record Batch(float[] PixelValues, Exception?[] Errors, SiglipImageEmbeddings? Embeddings);
+    private sealed record Batch(float[] PixelValues, Exception?[] Errors);
 
     private float[] ToArray(Tensor embeddings)
     {
         if (_options.Normalize)
             embeddings = nn.functional.normalize(embeddings, dim: -1);
         return embeddings.to(float32).cpu().contiguous().data<float>().ToArray();
+    }
+
+    // As many as their pixel values and the embeddings fit into one array each.
+    private int MaxCount(SiglipEmbeddingOutputs outputs) =>
+        Array.MaxLength / Math.Max(_processor.PixelValueCount, outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings)
+            ? GetLength(SiglipEmbeddingOutputs.PatchEmbeddings) : Config.HiddenSize);
+
+    private static void CheckSingle(SiglipEmbeddingOutputs output)
+    {
+        if (output is not (SiglipEmbeddingOutputs.PatchEmbeddings or SiglipEmbeddingOutputs.PooledEmbedding or SiglipEmbeddingOutputs.MeanPatchEmbedding))
+            throw new ArgumentException($"The output is {output}, expected one of patch, pooled and mean patch embedding.");
+    }
+
+    private void CheckOutputs(SiglipEmbeddingOutputs outputs)
+    {
+        const SiglipEmbeddingOutputs All =
+            SiglipEmbeddingOutputs.PatchEmbeddings | SiglipEmbeddingOutputs.PooledEmbedding | SiglipEmbeddingOutputs.MeanPatchEmbedding;
+        if (outputs == SiglipEmbeddingOutputs.None || (outputs & ~All) != 0)
+            throw new ArgumentException($"The outputs are {outputs}, expected at least one of patch, pooled and mean patch embedding.", nameof(outputs));
+        CheckHead(Config, outputs);
     }
 
     private void EnterPass()

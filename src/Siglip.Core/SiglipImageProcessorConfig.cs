@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -36,10 +37,10 @@ public sealed record SiglipImageProcessorConfig
     public bool DoNormalize { get; init; } = true;
 
     /// <summary>Mean of the red, green and blue channel (<c>image_mean</c>). The default is 0.5 each.</summary>
-    public IReadOnlyList<float> ImageMean { get; init; } = [0.5f, 0.5f, 0.5f];
+    public IReadOnlyList<float> ImageMean { get; init => field = [.. value]; } = [0.5f, 0.5f, 0.5f];
 
     /// <summary>Standard deviation of the red, green and blue channel (<c>image_std</c>). Not 0; the default is 0.5 each.</summary>
-    public IReadOnlyList<float> ImageStd { get; init; } = [0.5f, 0.5f, 0.5f];
+    public IReadOnlyList<float> ImageStd { get; init => field = [.. value]; } = [0.5f, 0.5f, 0.5f];
 
     /// <summary>Reads a <c>preprocessor_config.json</c>.</summary>
     /// <param name="json">The text of the file.</param>
@@ -104,10 +105,23 @@ public sealed record SiglipImageProcessorConfig
     }
 
     /// <inheritdoc/>
-    public bool Equals(SiglipImageProcessorConfig? other) => other is not null && ToJson() == other.ToJson();
+    public bool Equals(SiglipImageProcessorConfig? other) =>
+        other is not null
+        && (DoResize, Height, Width, Resample, DoRescale, DoNormalize)
+            == (other.DoResize, other.Height, other.Width, other.Resample, other.DoRescale, other.DoNormalize)
+        && RescaleFactor.Equals(other.RescaleFactor) && ImageMean.SequenceEqual(other.ImageMean) && ImageStd.SequenceEqual(other.ImageStd);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(DoResize, Height, Width, Resample, DoRescale, RescaleFactor, DoNormalize);
+
+    /// <summary>Checks that the images have a model's size.</summary>
+    /// <exception cref="ArgumentException">They do not.</exception>
+    internal void CheckSize(SiglipVisionConfig model)
+    {
+        if (Height != model.ImageSize || Width != model.ImageSize)
+            throw new ArgumentException($"The preprocessing makes images of {Height} x {Width} pixels, the model expects "
+                + $"{model.ImageSize} x {model.ImageSize}. Use the preprocessor_config.json that belongs to the model.");
+    }
 
     private const int MaxSide = 16_384;
 
@@ -115,7 +129,7 @@ public sealed record SiglipImageProcessorConfig
         Height is < 1 or > MaxSide || Width is < 1 or > MaxSide ? $"size is {Height} x {Width}, expected sides from 1 to {MaxSide}."
         : Resample is not (ImageResampling.Bilinear or ImageResampling.Bicubic)
             ? $"resample is {(int)Resample}, expected 2 (bilinear) or 3 (bicubic)."
-        : !double.IsFinite(RescaleFactor) ? $"rescale_factor is {RescaleFactor}, expected a finite number."
+        : !double.IsFinite(RescaleFactor) ? string.Create(CultureInfo.InvariantCulture, $"rescale_factor is {RescaleFactor}, expected a finite number.")
         : ImageMean.Count != 3 || !ImageMean.All(float.IsFinite) ? "image_mean is not three finite numbers, one for each of red, green and blue."
         : ImageStd.Count != 3 || !ImageStd.All(std => float.IsFinite(std) && std != 0)
             ? "image_std is not three finite numbers other than 0, one for each of red, green and blue."

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -42,8 +43,9 @@ public sealed record SiglipVisionConfig
     /// <summary>Whether the model has the pooling head (<c>vision_use_head</c>). The default is true.</summary>
     public bool VisionUseHead { get; init; } = true;
 
-    /// <summary>Number of patches of an image of <see cref="ImageSize"/>: surplus pixels at the right and the bottom are ignored.</summary>
-    public int NumPatches => ImageSize / PatchSize * (ImageSize / PatchSize);
+    /// <summary>Number of patches of an image of <see cref="ImageSize"/>: surplus pixels at the right and the bottom are ignored. 0 if the patch
+    /// size is not valid.</summary>
+    public int NumPatches => PatchSize < 1 ? 0 : ImageSize / PatchSize * (ImageSize / PatchSize);
 
     /// <summary>Reads a <c>config.json</c>: of the vision model itself, or of a full SigLIP or image-classification model, whose
     /// <c>vision_config</c> is used.</summary>
@@ -116,7 +118,7 @@ public sealed record SiglipVisionConfig
         ["vision_use_head"] = VisionUseHead,
     };
 
-    // Sizes above these are no vision transformer but a damaged or hostile file; they keep every product below within an int.
+    // Sizes above these are no vision transformer but a damaged or hostile file.
     private const int MaxSize = 65_536;
     private const int MaxLayers = 1_000;
 
@@ -128,11 +130,15 @@ public sealed record SiglipVisionConfig
         ?? (HiddenSize % NumAttentionHeads != 0
             ? $"num_attention_heads is {NumAttentionHeads}, which does not divide hidden_size {HiddenSize}; choose one that does."
             : null)
+        ?? ((long)NumPatches * HiddenSize > int.MaxValue // one image's patch embeddings are counted in an int
+            ? string.Create(CultureInfo.InvariantCulture, $"image_size {ImageSize}, patch_size {PatchSize} and hidden_size {HiddenSize} give "
+                + $"{(long)NumPatches * HiddenSize:N0} values for one image, at most {int.MaxValue:N0} are possible; lower image_size or hidden_size.")
+            : null)
         ?? (!Activation.Names.Contains(HiddenAct)
             ? $"hidden_act is '{HiddenAct}', expected one of {string.Join(", ", Activation.Names)}."
             : null)
-        ?? (LayerNormEps is > 0 and < 1 ? null : $"layer_norm_eps is {LayerNormEps}, expected a number above 0 and below 1.")
-        ?? (AttentionDropout is >= 0 and < 1 ? null : $"attention_dropout is {AttentionDropout}, expected a number from 0 to below 1.");
+        ?? (LayerNormEps is > 0 and < 1 ? null : string.Create(CultureInfo.InvariantCulture, $"layer_norm_eps is {LayerNormEps}, expected a number above 0 and below 1."))
+        ?? (AttentionDropout is >= 0 and < 1 ? null : string.Create(CultureInfo.InvariantCulture, $"attention_dropout is {AttentionDropout}, expected a number from 0 to below 1."));
 
     private static string? RangeFault(string name, int value, int low, int high) =>
         value >= low && value <= high ? null : $"{name} is {value}, expected a whole number from {low} to {high}.";

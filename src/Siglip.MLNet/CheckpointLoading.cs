@@ -50,7 +50,7 @@ internal static class CheckpointLoading
         string subject = $"'{checkpoint.Source}'";
         try
         {
-            SiglipImageEmbedder.CheckFit(config, checkpoint.ProcessorConfig);
+            SiglipImageProcessor.CheckFit(checkpoint.ProcessorConfig, config);
             foreach ((string name, SiglipOutputKind kind) in settings.Columns)
             {
                 subject = $"Column '{name}' of '{checkpoint.Source}'";

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Siglip.Core;
 
 /// <summary>The JSON files of a checkpoint.</summary>
@@ -14,8 +16,8 @@ internal static class CheckpointText
     public static string Read(Stream stream, string source)
     {
         if (stream.Length > MaxLength)
-            throw new InvalidDataException($"{source} has {stream.Length:N0} bytes, at most {MaxLength:N0} are allowed; it is "
-                + "no configuration file.");
+            throw new InvalidDataException(string.Create(
+                CultureInfo.InvariantCulture, $"{source} has {stream.Length:N0} bytes, at most {MaxLength:N0} are allowed; it is no configuration file."));
         using var reader = new StreamReader(stream, System.Text.Encoding.UTF8, leaveOpen: true);
         return reader.ReadToEnd();
     }

@@ -32,6 +32,7 @@ internal static class PretrainedFolder
             throw new ArgumentException($"The stored type is {storedDtype}, expected Float32, Float16 or BFloat16.", nameof(storedDtype));
         processor ??= new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize };
         processor.Validate();
+        processor.CheckSize(config);
 
         json["torch_dtype"] = storedDtype.ToString().ToLowerInvariant();
         SafetensorsPart[] parts = [.. model.state_dict().Select(pair => SafetensorsFile.ToPart(pair.Key, pair.Value, storedDtype))];

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using static TorchSharp.torch;
 
@@ -16,8 +17,8 @@ internal static class SafetensorsHeader
     public static int CheckLength(ulong announced, long fileLength, string source)
     {
         if (announced > MaxLength)
-            throw new InvalidDataException($"{source}: the header has {announced:N0} bytes, at most {MaxLength:N0} are allowed; "
-                + "the file is damaged or not safetensors.");
+            throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture, $"{source}: the header has {announced:N0} bytes, at most "
+                + $"{MaxLength:N0} are allowed; the file is damaged or not safetensors."));
         if ((long)announced > fileLength - PrefixLength)
             throw CutOff(source, fileLength, PrefixLength + (long)announced);
         return (int)announced;

@@ -23,6 +23,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
 
     private readonly CheckpointWeights _weights;
     private readonly string _prefix; // of the vision tower's tensors in the file
+    private readonly string _configSource; // what error messages call config.json
     private bool _disposed;
 
     private SiglipCheckpoint(string configJson, string preprocessorJson, CheckpointWeights weights, string source, string configSource, string preprocessorSource)
@@ -34,7 +35,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
         _prefix = Tensors.Keys.Any(name => name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal)) ? ExpectedTensors.Prefix : "";
         CheckVisionTensors();
         StoredDtype = Tensors[_prefix + "embeddings.patch_embedding.weight"].Dtype;
-        Labels = Tensors.TryGetValue("classifier.weight", out SafetensorsEntry? classifier) ? ReadLabels(configJson, configSource, classifier) : null;
+        _configSource = configSource;
     }
 
     /// <summary>The sizes of the vision model.</summary>
@@ -44,7 +45,9 @@ public sealed partial class SiglipCheckpoint : IDisposable
     public SiglipImageProcessorConfig ProcessorConfig { get; }
 
     /// <summary>The classes' names in the order of the logits (<c>id2label</c>); null if the checkpoint has no classifier.</summary>
-    public IReadOnlyList<string>? Labels { get; }
+    /// <exception cref="InvalidDataException">The configuration does not name each class once. The vision model can be loaded all the same.</exception>
+    public IReadOnlyList<string>? Labels =>
+        field ??= Tensors.TryGetValue("classifier.weight", out SafetensorsEntry? classifier) ? ReadLabels(ConfigJson, _configSource, classifier) : null;
 
     /// <summary>The full path of the folder, or <see cref="Nano"/>.</summary>
     public string Source { get; }
@@ -90,7 +93,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     public SiglipVisionModel LoadVisionModel()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return Load(() => new SiglipVisionModel(Config));
+        return Load(() => new SiglipVisionModel(Config) { ProcessorConfig = ProcessorConfig });
     }
 
     /// <summary>Loads the vision model with its classifier.</summary>
@@ -116,7 +119,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
             throw new InvalidDataException($"'{Source}': id2label in {ConfigName} has the label '{twice}' twice; give each "
                 + "class a name of its own.");
 
-        return Load(() => new SiglipForImageClassification(Config, Labels));
+        return Load(() => new SiglipForImageClassification(Config, Labels) { ProcessorConfig = ProcessorConfig });
     }
 
     /// <summary>Loads the vision model with a new classifier for other classes, to be trained.</summary>
@@ -127,7 +130,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     public SiglipForImageClassification LoadForImageClassification(IReadOnlyList<string> labels)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return Load(() => new SiglipForImageClassification(Config, labels), withClassifier: false);
+        return Load(() => new SiglipForImageClassification(Config, labels) { ProcessorConfig = ProcessorConfig }, withClassifier: false);
     }
 
     /// <summary>Computes the SHA-256 of the weights.</summary>

@@ -24,14 +24,15 @@ public static class SiglipVisionModelPretrained
     {
         /// <summary>Saves config.json, preprocessor_config.json and model.safetensors; the files appear when all of them are complete.</summary>
         /// <param name="folder">Created if it does not exist; files of these names in it are replaced.</param>
-        /// <param name="processor">How images become pixel values; null: the defaults, at the model's image size.</param>
+        /// <param name="processor">How images become pixel values; null: as in the checkpoint that the
+        /// model was loaded from; for a new model the defaults, at its image size.</param>
         /// <param name="storedDtype">Float32 (the default), Float16 or BFloat16, which round the weights.</param>
-        /// <exception cref="ArgumentException">The type is another one.</exception>
+        /// <exception cref="ArgumentException">The type is another one, or the preprocessing does not give the model's image size.</exception>
         /// <exception cref="IOException">The folder cannot be written to.</exception>
         public void SavePretrained(string folder, SiglipImageProcessorConfig? processor = null, ScalarType storedDtype = ScalarType.Float32)
         {
             ArgumentNullException.ThrowIfNull(model);
-            PretrainedFolder.Save(model, model.Config, model.Config.ToJsonObject(), folder, processor, storedDtype);
+            PretrainedFolder.Save(model, model.Config, model.Config.ToJsonObject(), folder, processor ?? model.ProcessorConfig, storedDtype);
         }
     }
 }

@@ -9,16 +9,23 @@ internal sealed class StagedFiles : IDisposable
 
     private readonly List<(string Temporary, string Path)> _staged = [];
 
-    /// <summary>Writes a file under a temporary name in the folder where it is to be.</summary>
+    /// <summary>Writes a file under a temporary name in the folder where it is to be: of a link, its target's. A device is written to at once.</summary>
     /// <exception cref="IOException">The folder does not exist or cannot be written to, or the disk is full.</exception>
     public void Add(string path, Action<Stream> write)
     {
         path = Path.GetFullPath(path);
-        string temporary = Path.Combine(Path.GetDirectoryName(path)!, $".{Path.GetFileName(path)}.{Guid.NewGuid():N}.tmp");
         Saving(path, () =>
         {
+            if (IsDevice(path))
+            {
+                using var device = new FileStream(path, FileMode.Open, FileAccess.Write);
+                write(device);
+                return;
+            }
+
+            string target = TargetOf(path), temporary = TemporaryFor(target);
             using var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16);
-            _staged.Add((temporary, path));
+            _staged.Add((temporary, target));
             Open.TryAdd(temporary, true);
             write(stream);
             stream.Flush(flushToDisk: true); // a rename must not reach the disk before the contents do
@@ -32,10 +39,11 @@ internal sealed class StagedFiles : IDisposable
         path = Path.GetFullPath(path);
         Saving(path, () =>
         {
+            if (IsDevice(path))
+                return;
             if (Directory.Exists(path))
                 throw new IOException("it is a folder.");
-            string probe = Path.Combine(Path.GetDirectoryName(path)!, $".{Path.GetFileName(path)}.{Guid.NewGuid():N}.tmp");
-            new FileStream(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose).Dispose();
+            new FileStream(TemporaryFor(TargetOf(path)), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose).Dispose();
         });
     }
 
@@ -44,11 +52,16 @@ internal sealed class StagedFiles : IDisposable
     public static void CheckFolderWritable(string folder)
     {
         folder = Path.GetFullPath(folder);
-        if (File.Exists(folder))
-            Saving(folder, () => throw new IOException("it is a file, not a folder."));
-        string existing = folder;
+        string? existing = folder;
         while (!Directory.Exists(existing))
-            existing = Path.GetDirectoryName(existing)!;
+        {
+            if (File.Exists(existing))
+                Saving(folder, () => throw new IOException($"'{existing}' is a file, not a folder."));
+            existing = Path.GetDirectoryName(existing);
+            if (existing is null)
+                Saving(folder, () => throw new IOException("the drive does not exist."));
+        }
+
         CheckWritable(Path.Combine(existing, "siglip"));
     }
 
@@ -56,12 +69,17 @@ internal sealed class StagedFiles : IDisposable
     public void AddText(string path, string text) =>
         Add(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text.TrimEnd('\n') + "\n")));
 
-    /// <summary>Gives the files their names; existing files are replaced.</summary>
+    /// <summary>Gives the files their names; existing files are replaced, and pass on their Unix mode.</summary>
     public void Commit()
     {
         while (_staged is [var (temporary, path), ..])
         {
-            Saving(path, () => File.Move(temporary, path, overwrite: true));
+            Saving(path, () =>
+            {
+                if (!OperatingSystem.IsWindows() && File.Exists(path))
+                    File.SetUnixFileMode(temporary, File.GetUnixFileMode(path));
+                File.Move(temporary, path, overwrite: true);
+            });
             Open.TryRemove(temporary, out _);
             _staged.RemoveAt(0);
         }
@@ -72,7 +90,7 @@ internal sealed class StagedFiles : IDisposable
     {
         foreach ((string temporary, _) in _staged)
         {
-            File.Delete(temporary);
+            TryDelete(temporary);
             Open.TryRemove(temporary, out _);
         }
 
@@ -83,7 +101,7 @@ internal sealed class StagedFiles : IDisposable
     public static void DeleteAll()
     {
         foreach (string temporary in Open.Keys)
-            File.Delete(temporary);
+            TryDelete(temporary);
     }
 
     public static void Saving(string path, Action save)
@@ -96,6 +114,28 @@ internal sealed class StagedFiles : IDisposable
         {
             throw new IOException($"'{Path.GetFullPath(path)}' cannot be written: {e.Message} Choose a folder that may be "
                 + "written to and has enough space.", e);
+        }
+    }
+
+    // Such as /dev/null and /dev/stdout; /dev/shm holds ordinary files.
+    private static bool IsDevice(string path) =>
+        path.StartsWith("/dev/", StringComparison.Ordinal) && !path.StartsWith("/dev/shm/", StringComparison.Ordinal) && File.Exists(path);
+
+    private static string TargetOf(string path) =>
+        new FileInfo(path) is { LinkTarget: not null } link ? link.ResolveLinkTarget(returnFinalTarget: true)!.FullName : path;
+
+    private static string TemporaryFor(string path) =>
+        Path.Combine(Path.GetDirectoryName(path)!, $".{Path.GetFileName(path)}.{Guid.NewGuid():N}.tmp");
+
+    // A leftover is no reason to hide the exception on whose way out this happens.
+    private static void TryDelete(string temporary)
+    {
+        try
+        {
+            File.Delete(temporary);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
         }
     }
 }

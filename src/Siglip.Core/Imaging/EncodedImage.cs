@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Text;
 
 namespace Siglip.Core;
@@ -47,9 +48,9 @@ internal sealed class EncodedImage
         };
         if (!complete)
         {
-            throw new InvalidDataException(
-                $"{source} is a truncated {format} file: its {bytes.Length:N0} bytes end before the image does. "
-                + "Copy or download it again.");
+            throw new InvalidDataException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{source} is a truncated {format} file: its {bytes.Length:N0} bytes end before the image does. Copy or download it again."));
         }
 
         return new EncodedImage(format, bytes, gif);

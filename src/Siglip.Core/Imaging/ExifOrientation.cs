@@ -53,7 +53,7 @@ internal static class ExifOrientation
             8 => (w - 1, w, -1),            // turned by 90 degrees anticlockwise
             _ => (0, 1, w),
         };
-        if (first == 0 && right == 1)
+        if (orientation is < 2 or > 8)
             return image;
 
         (int width, int height) = orientation >= 5 ? (h, w) : (w, h);

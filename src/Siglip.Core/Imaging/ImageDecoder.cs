@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Globalization;
 using SkiaSharp;
 
 namespace Siglip.Core;
@@ -9,8 +10,14 @@ internal static class ImageDecoder
     private const int RgbBytes = 3;
     private const int RgbaBytes = 4;
 
+    // Of larger buffers the pool would keep hundreds of megabytes for good.
+    private const int MaxPooledBytes = 64 << 20;
+
     // Rows decoded at a time where the codec can stop: two rows of JPEG blocks, so that the pixels are still in the cache when compacted.
     private const int StripRows = 16;
+
+    // Very large images are decoded one at a time, or a batch of them would need more memory than many machines have.
+    private static readonly Lock LargeImage = new();
 
     public static unsafe RgbImage Decode(ReadOnlyMemory<byte> encoded, string source, bool applyExifOrientation)
     {
@@ -18,7 +25,7 @@ internal static class ImageDecoder
 
         // The codec reads the bytes where they are; the pin outlives it.
         using MemoryHandle pin = encoded.Pin();
-        using SKData data = SKData.Create((nint)pin.Pointer, encoded.Length);
+        using SKData data = CreateData((nint)pin.Pointer, encoded.Length);
         using SKCodec codec = SKCodec.Create(data) ?? throw Damaged(file, source, "its header cannot be read");
         CheckSize(codec.Info.Width, codec.Info.Height, source);
 
@@ -31,13 +38,28 @@ internal static class ImageDecoder
         return ExifOrientation.Apply(image, file.Format == "PNG" ? ExifOrientation.Read(file.PngExif) : (int)codec.EncodedOrigin);
     }
 
+    // SkiaSharp's first use loads its native library.
+    private static SKData CreateData(nint bytes, int length)
+    {
+        try
+        {
+            return SKData.Create(bytes, length);
+        }
+        catch (Exception e) when (e is TypeInitializationException or DllNotFoundException)
+        {
+            throw new InvalidOperationException("The native library of SkiaSharp, which decodes images, cannot be loaded. On Linux, add the package "
+                + "SkiaSharp.NativeAssets.Linux.NoDependencies 2.88.9 to the application's project.", e);
+        }
+    }
+
     private static void CheckSize(int width, int height, string source)
     {
         if (width > RgbImage.MaxSide || height > RgbImage.MaxSide || (long)width * height > RgbImage.MaxPixels)
         {
-            throw new InvalidDataException(
+            throw new InvalidDataException(string.Create(
+                CultureInfo.InvariantCulture,
                 $"{source} has {width:N0} x {height:N0} pixels, expected at most {RgbImage.MaxSide:N0} a side and "
-                + $"{RgbImage.MaxPixels:N0} in all. Make the image smaller first.");
+                + $"{RgbImage.MaxPixels:N0} in all. Make the image smaller first."));
         }
     }
 
@@ -69,29 +91,42 @@ internal static class ImageDecoder
         }
     }
 
-    private static unsafe byte[] DecodeAtOnce(SKCodec codec, SKImageInfo info, EncodedImage file, string source)
+    private static byte[] DecodeAtOnce(SKCodec codec, SKImageInfo info, EncodedImage file, string source)
     {
-        byte[] whole = ArrayPool<byte>.Shared.Rent(info.Width * info.Height * RgbaBytes);
+        int length = info.Width * info.Height * RgbaBytes;
+        if (length > MaxPooledBytes)
+        {
+            lock (LargeImage)
+                return DecodeAtOnce(codec, info, file, source, new byte[length]);
+        }
+
+        byte[] rented = ArrayPool<byte>.Shared.Rent(length);
         try
         {
-            whole.AsSpan().Clear(); // a codec leaves alone what the first frame does not cover
-            fixed (byte* rgba = whole)
-            {
-                SKCodecResult result = codec.GetPixels(info, (nint)rgba);
-                if (result != SKCodecResult.Success)
-                    throw Undecodable(result, file, source);
-            }
-
-            if (file.Gif is { } gif)
-                FillTransparent(whole.AsSpan(0, info.Width * info.Height * RgbaBytes), gif.ColourOfTransparency(file.Bytes.Span));
-            var pixels = new byte[info.Width * info.Height * RgbBytes];
-            DropAlpha(whole, pixels);
-            return pixels;
+            Span<byte> whole = rented.AsSpan(0, length);
+            whole.Clear(); // a codec leaves alone what the first frame does not cover
+            return DecodeAtOnce(codec, info, file, source, whole);
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(whole);
+            ArrayPool<byte>.Shared.Return(rented);
         }
+    }
+
+    private static unsafe byte[] DecodeAtOnce(SKCodec codec, SKImageInfo info, EncodedImage file, string source, Span<byte> whole)
+    {
+        fixed (byte* rgba = whole)
+        {
+            SKCodecResult result = codec.GetPixels(info, (nint)rgba);
+            if (result != SKCodecResult.Success)
+                throw Undecodable(result, file, source);
+        }
+
+        if (file.Gif is { } gif)
+            FillTransparent(whole, gif.ColourOfTransparency(file.Bytes.Span));
+        var pixels = new byte[info.Width * info.Height * RgbBytes];
+        DropAlpha(whole, pixels);
+        return pixels;
     }
 
     private static void DropAlpha(ReadOnlySpan<byte> rgba, Span<byte> rgb)

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Globalization;
 
 namespace Siglip.Core;
 
@@ -22,7 +23,8 @@ public static class ImageResizer
     /// <returns>An image of width × height pixels; <paramref name="image"/> itself if it has this size.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="image"/> is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">
-    /// A side is out of range, there are more than <see cref="RgbImage.MaxPixels"/> pixels, or there is no such filter.
+    /// A side is out of range, there are more than <see cref="RgbImage.MaxPixels"/> pixels in the result or in what lies
+    /// between (<paramref name="width"/> × the image's height), or there is no such filter.
     /// </exception>
     public static RgbImage Resize(RgbImage image, int width, int height, ImageResampling resampling)
     {
@@ -31,8 +33,13 @@ public static class ImageResizer
         CheckSide(height, nameof(height));
         if ((long)width * height > RgbImage.MaxPixels)
         {
+            throw new ArgumentOutOfRangeException(nameof(height), height, TooMany(width, height));
+        }
+
+        if (height != image.Height && (long)width * image.Height > RgbImage.MaxPixels)
+        {
             throw new ArgumentOutOfRangeException(
-                nameof(height), height, $"{width} x {height} pixels are too many, expected at most {RgbImage.MaxPixels:N0}.");
+                nameof(width), width, $"On the way to this size, with the columns resized and the rows not yet, {TooMany(width, image.Height)}");
         }
 
         if (resampling is not (ImageResampling.Bilinear or ImageResampling.Bicubic))
@@ -53,7 +60,7 @@ public static class ImageResizer
         }
         else
         {
-            int length = checked(width * image.Height * Channels);
+            int length = width * image.Height * Channels;
             byte[] rented = ArrayPool<byte>.Shared.Rent(length);
             Span<byte> narrowed = rented.AsSpan(0, length); // [image height, width, channels]
             ResizeColumns(image.Data, image.Width, narrowed, width, image.Height, resampling);
@@ -63,6 +70,9 @@ public static class ImageResizer
 
         return new RgbImage(width, height, result);
     }
+
+    private static string TooMany(int width, int height) =>
+        string.Create(CultureInfo.InvariantCulture, $"{width} x {height} pixels are too many, expected at most {RgbImage.MaxPixels:N0}.");
 
     private static void CheckSide(int side, string name)
     {

@@ -1,9 +1,12 @@
+using System.Globalization;
+
 namespace Siglip.Core;
 
 /// <summary>An image in memory: 8-bit red, green and blue, row-major, without padding.</summary>
 public sealed class RgbImage
 {
-    /// <summary>The most pixels a decoded image may have: 178,956,970, the number at which Pillow suspects a decompression bomb.</summary>
+    /// <summary>The most pixels a decoded image may have: 178,956,970, twice Pillow's
+    /// <c>MAX_IMAGE_PIXELS</c>: beyond it Pillow refuses an image as a decompression bomb.</summary>
     public const int MaxPixels = 1024 * 1024 * 1024 / 4 / 3 * 2;
 
     /// <summary>The longest side a decoded image may have, in pixels: that of JPEG.</summary>
@@ -22,7 +25,8 @@ public sealed class RgbImage
         if (pixels.LongLength != 3L * width * height)
         {
             throw new ArgumentException(
-                $"{pixels.LongLength:N0} bytes for {width} x {height} pixels, expected {3L * width * height:N0}.", nameof(pixels));
+                string.Create(CultureInfo.InvariantCulture, $"{pixels.LongLength:N0} bytes for {width} x {height} pixels, expected {3L * width * height:N0}."),
+                nameof(pixels));
         }
 
         (Width, Height, Pixels) = (width, height, pixels);
@@ -48,6 +52,7 @@ public sealed class RgbImage
     /// <exception cref="InvalidDataException">
     /// It is no image, a damaged or truncated one, or one that exceeds <see cref="MaxSide"/> or <see cref="MaxPixels"/>.
     /// </exception>
+    /// <exception cref="InvalidOperationException">The native library of SkiaSharp is missing; the message names its package.</exception>
     /// <exception cref="IOException">The file cannot be read, for example because another process has locked it.</exception>
     /// <exception cref="UnauthorizedAccessException">The file may not be read.</exception>
     public static RgbImage Load(string path, bool applyExifOrientation = false)

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Siglip.Core;
 
 /// <summary>Makes pixel values of images, the same to the last bit as transformers' SiglipImageProcessor with Pillow.</summary>
@@ -24,6 +26,19 @@ public sealed class SiglipImageProcessor
         _pixelValues = new float[Channels * GreyLevels];
         for (int i = 0; i < _pixelValues.Length; i++)
             _pixelValues[i] = PixelValue(i % GreyLevels, i / GreyLevels);
+    }
+
+    /// <summary>Creates the processor of a model.</summary>
+    /// <exception cref="ArgumentException">A value is out of range, or the pixel values would not have the model's size and channels.</exception>
+    internal SiglipImageProcessor(SiglipImageProcessorConfig config, SiglipVisionConfig model) : this(config) => CheckFit(config, model);
+
+    /// <summary>Checks that the pixel values have the model's size and channels.</summary>
+    /// <exception cref="ArgumentException">They do not.</exception>
+    internal static void CheckFit(SiglipImageProcessorConfig config, SiglipVisionConfig model)
+    {
+        config.CheckSize(model);
+        if (model.NumChannels != Channels)
+            throw new ArgumentException($"The model expects images of {model.NumChannels} channels; images are read as RGB, {Channels} channels.");
     }
 
     /// <summary>What this processor does.</summary>
@@ -60,8 +75,10 @@ public sealed class SiglipImageProcessor
         if (destination.Length != PixelValueCount)
         {
             throw new ArgumentException(
-                $"The destination has room for {destination.Length:N0} values, expected {PixelValueCount:N0} "
-                + $"(3 x {Config.Height} x {Config.Width}).", nameof(destination));
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"The destination has room for {destination.Length:N0} values, expected {PixelValueCount:N0} (3 x {Config.Height} x {Config.Width})."),
+                nameof(destination));
         }
 
         RgbImage resized = Resize(image);

@@ -14,7 +14,7 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
     /// <summary>Creates a model with new random weights, drawn from torch's generator as transformers does.</summary>
     /// <param name="config">The sizes of the vision transformer.</param>
     /// <param name="labels">The classes' names, in the order of the logits; at least one, no two alike.</param>
-    /// <exception cref="ArgumentException">The sizes do not fit together, or there is no label, or one of them twice.</exception>
+    /// <exception cref="ArgumentException">The sizes do not fit together or need more memory than the machine has, or there is no label, or one of them twice.</exception>
     /// <exception cref="DllNotFoundException">The application references no package with the native libraries.</exception>
     public SiglipForImageClassification(SiglipVisionConfig config, IReadOnlyList<string> labels) : base(ModuleConfig.Name(nameof(SiglipForImageClassification)))
     {
@@ -37,6 +37,9 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
 
     /// <summary>The sizes of the vision transformer.</summary>
     public SiglipVisionConfig Config { get; }
+
+    /// <summary>The preprocessing of the checkpoint that the model was loaded from; null if it was not loaded.</summary>
+    internal SiglipImageProcessorConfig? ProcessorConfig { get; init; }
 
     /// <summary>The classes' names, in the order of the logits.</summary>
     public IReadOnlyList<string> Labels { get; }

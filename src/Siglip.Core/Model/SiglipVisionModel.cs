@@ -17,7 +17,7 @@ public sealed class SiglipVisionModel : nn.Module<Tensor, Tensor>
 
     /// <summary>Creates a model with new random weights, drawn from torch's generator as transformers does.</summary>
     /// <param name="config">The sizes.</param>
-    /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
+    /// <exception cref="ArgumentException">The sizes do not fit together, or need more memory than the machine has.</exception>
     /// <exception cref="DllNotFoundException">The application references no package with the native libraries.</exception>
     public SiglipVisionModel(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipVisionModel)))
     {
@@ -28,6 +28,9 @@ public sealed class SiglipVisionModel : nn.Module<Tensor, Tensor>
 
     /// <summary>The sizes.</summary>
     public SiglipVisionConfig Config { get; }
+
+    /// <summary>The preprocessing of the checkpoint that the model was loaded from; null if it was not loaded.</summary>
+    internal SiglipImageProcessorConfig? ProcessorConfig { get; init; }
 
     /// <summary>Computes the patch embeddings (<c>last_hidden_state</c>).</summary>
     /// <param name="pixelValues">[batch, channels, height, width], as <see cref="SiglipImageProcessor"/> makes them.</param>

@@ -14,10 +14,11 @@ public sealed class SiglipVisionTransformer : nn.Module<Tensor, Tensor>
     private readonly SiglipMultiheadAttentionPoolingHead? head;
 
     /// <summary>Creates the module with new random weights.</summary>
-    /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
+    /// <exception cref="ArgumentException">The sizes do not fit together, or need more memory than the machine has.</exception>
     public SiglipVisionTransformer(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipVisionTransformer)))
     {
         ModuleConfig.Check(config);
+        ModuleConfig.CheckMemory(config);
         embeddings = new SiglipVisionEmbeddings(config);
         encoder = new SiglipEncoder(config);
         post_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEps);

@@ -1,3 +1,5 @@
+using System.IO.Enumeration;
+
 namespace Siglip.Core;
 
 /// <summary>One image file and its class.</summary>
@@ -6,7 +8,8 @@ namespace Siglip.Core;
 public sealed record LabeledImage(string Path, int Label);
 
 /// <summary>Images in class folders: <c>FOLDER/cat/1.jpg</c>, <c>FOLDER/dog/7.png</c>. The folders' names are the labels.</summary>
-/// <remarks>The layout of ImageNet and of torchvision's ImageFolder. Labels and files are in ordinal order, on every system the same.</remarks>
+/// <remarks>The layout of ImageNet and of torchvision's ImageFolder. Labels and files are in ordinal order, on every system the same. Names that
+/// start with a dot are left out, and so is what links below a class folder to another folder.</remarks>
 public sealed class ImageFolderDataset
 {
     private static readonly string[] Extensions = [".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"];
@@ -56,8 +59,8 @@ public sealed class ImageFolderDataset
         var images = new List<LabeledImage>();
         for (int label = 0; label < classFolders.Length; label++)
         {
-            string[] files = [.. Directory.EnumerateFiles(classFolders[label], "*", SearchOption.AllDirectories)
-                .Where(IsImageFile).Order(StringComparer.Ordinal)];
+            string[] files = [.. Files(classFolders[label]).Where(IsImageFile)
+                .OrderBy(path => path.Replace(Path.DirectorySeparatorChar, '/'), StringComparer.Ordinal)];
             if (files.Length == 0)
                 throw new InvalidDataException($"The class folder '{classFolders[label]}' holds no images (files ending in "
                     + $"{string.Join(", ", Extensions)}); add some, or remove the folder.");
@@ -67,6 +70,18 @@ public sealed class ImageFolderDataset
 
         return new ImageFolderDataset(folder, [.. classFolders.Select(path => Path.GetFileName(path)!)], images);
     }
+
+    // With all folders below it. Not what is hidden (.ipynb_checkpoints, ._1.png), and not what links to a folder, which may be one further up.
+    private static FileSystemEnumerable<string> Files(string classFolder) =>
+        new(
+            classFolder,
+            static (ref FileSystemEntry entry) => entry.ToSpecifiedFullPath(),
+            new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.None, IgnoreInaccessible = false })
+        {
+            ShouldIncludePredicate = static (ref FileSystemEntry entry) => !entry.IsDirectory && !entry.FileName.StartsWith('.'),
+            ShouldRecursePredicate = static (ref FileSystemEntry entry) =>
+                !entry.FileName.StartsWith('.') && !entry.Attributes.HasFlag(FileAttributes.ReparsePoint),
+        };
 
     /// <summary>Whether a file's name ends like that of an image that can be decoded.</summary>
     public static bool IsImageFile(string path) => Extensions.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -18,30 +19,30 @@ public sealed class SiglipTrainer : IDisposable
     /// <param name="model">The model.</param>
     /// <param name="processorConfig">How images become pixel values.</param>
     /// <param name="options">How to train; null for the defaults.</param>
-    /// <exception cref="ArgumentException">An option is out of range, or the preprocessing does not give the model's image size.</exception>
+    /// <exception cref="ArgumentException">An option is out of range, the preprocessing does not give the model's image size, the model's images
+    /// are not RGB, or the device does not exist.</exception>
+    /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public SiglipTrainer(SiglipForImageClassification model, SiglipImageProcessorConfig processorConfig, SiglipTrainingOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         _options = options ?? new SiglipTrainingOptions();
         _options.Validate();
-        _processor = new SiglipImageProcessor(processorConfig);
-        if (processorConfig.Height != model.Config.ImageSize || processorConfig.Width != model.Config.ImageSize)
-            throw new ArgumentException($"The preprocessing makes images of {processorConfig.Height} x {processorConfig.Width} pixels, the model "
-                + $"expects {model.Config.ImageSize} x {model.Config.ImageSize}.");
-
+        _processor = new SiglipImageProcessor(processorConfig, model.Config);
         _model = model;
-        _device = torch.device(_options.Device);
+        _device = TorchDevice.Find(_options.Device);
         _model.to(_device);
         _optimizer = optim.AdamW(ParameterGroups(), _options.LearningRate);
     }
 
-    /// <summary>Trains over all epochs.</summary>
+    /// <summary>Trains over all epochs; afterwards, whatever happens, the model is in evaluation mode.</summary>
     /// <param name="training">The images to learn from; their labels are the model's.</param>
     /// <param name="validation">Images to measure with after each epoch; null for none.</param>
     /// <param name="progress">Is told of every step.</param>
     /// <param name="cancellationToken">Ends the training before the next step.</param>
-    /// <exception cref="ArgumentException">The labels are not the model's.</exception>
+    /// <exception cref="ArgumentException">The labels are not the model's, or the epochs or the batch are too large to be counted.</exception>
     /// <exception cref="InvalidDataException">A file is no image, or a damaged one.</exception>
+    /// <exception cref="InvalidOperationException">The training diverged: the loss or the gradients are not finite; the model is as the last step
+    /// left it.</exception>
     /// <exception cref="OperationCanceledException">The training was cancelled; the model is as the last step left it.</exception>
     public void Train(
         ImageFolderDataset training, ImageFolderDataset? validation = null, IProgress<SiglipTrainingProgress>? progress = null,
@@ -49,11 +50,56 @@ public sealed class SiglipTrainer : IDisposable
     {
         TrainingImages images = Read(training);
         TrainingImages? validationImages = validation is null ? null : Read(validation);
+        try
+        {
+            Train(images, validationImages, progress, cancellationToken);
+        }
+        finally
+        {
+            _model.eval();
+        }
+    }
 
+    /// <summary>Measures the model's classifier; afterwards the model is in evaluation mode.</summary>
+    /// <param name="dataset">Images whose labels are the model's.</param>
+    /// <param name="cancellationToken">Ends it before the next batch.</param>
+    /// <exception cref="ArgumentException">The labels are not the model's.</exception>
+    /// <exception cref="InvalidDataException">A file is no image, or a damaged one.</exception>
+    public SiglipEvaluation Evaluate(ImageFolderDataset dataset, CancellationToken cancellationToken = default) =>
+        Evaluate(Read(dataset), cancellationToken);
+
+    /// <summary>Frees the optimizer's state; the model stays.</summary>
+    public void Dispose() => _optimizer.Dispose();
+
+    /// <summary>One step of the optimizer.</summary>
+    /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <param name="labels">[batch], 64-bit class indices.</param>
+    /// <param name="learningRate">For this step.</param>
+    /// <returns>The loss before the step.</returns>
+    /// <exception cref="InvalidOperationException">The loss or the gradients are not finite; the model stays as it was.</exception>
+    internal double Step(Tensor pixelValues, Tensor labels, double learningRate)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        _model.train();
+        _optimizer.zero_grad();
+        Tensor loss = Loss(pixelValues, labels);
+        double value = loss.to(float64).item<double>();
+        CheckFinite("loss", value);
+        loss.backward();
+        double norm = nn.utils.clip_grad_norm_(_model.parameters().Where(parameter => parameter.grad is not null), _options.MaxGradientNorm);
+        CheckFinite("norm of the gradients", norm);
+        foreach (var group in _optimizer.ParamGroups)
+            group.LearningRate = learningRate;
+        _optimizer.step();
+        return value;
+    }
+
+    private void Train(
+        TrainingImages images, TrainingImages? validationImages, IProgress<SiglipTrainingProgress>? progress, CancellationToken cancellationToken)
+    {
         var random = new Random(_options.Seed);
         int[] order = [.. Enumerable.Range(0, images.Count)];
-        int stepsPerEpoch = (images.Count + _options.BatchSize - 1) / _options.BatchSize;
-        int steps = stepsPerEpoch * _options.Epochs, step = 0;
+        int steps = CountSteps(images), step = 0;
         long seen = 0;
         TimeSpan trained = TimeSpan.Zero;
 
@@ -71,10 +117,6 @@ public sealed class SiglipTrainer : IDisposable
                     : null;
                 double learningRate = LearningRate(step, steps);
                 double loss = Step(images, batch, shifts, learningRate);
-                if (!double.IsFinite(loss))
-                    throw new InvalidOperationException($"The loss is {loss} at step {step + 1}: the training diverged; choose a lower learning rate "
-                        + $"than {_options.LearningRate}.");
-
                 step++;
                 seen += batch.Length;
                 lossSum += loss * batch.Length;
@@ -87,36 +129,6 @@ public sealed class SiglipTrainer : IDisposable
                     trained / step * (steps - step), evaluation, endOfEpoch));
             }
         }
-    }
-
-    /// <summary>Measures the model's classifier.</summary>
-    /// <param name="dataset">Images whose labels are the model's.</param>
-    /// <param name="cancellationToken">Ends it before the next batch.</param>
-    /// <exception cref="ArgumentException">The labels are not the model's.</exception>
-    /// <exception cref="InvalidDataException">A file is no image, or a damaged one.</exception>
-    public SiglipEvaluation Evaluate(ImageFolderDataset dataset, CancellationToken cancellationToken = default) =>
-        Evaluate(Read(dataset), cancellationToken);
-
-    /// <summary>Frees the optimizer's state; the model stays.</summary>
-    public void Dispose() => _optimizer.Dispose();
-
-    /// <summary>One step of the optimizer.</summary>
-    /// <param name="pixelValues">[batch, channels, height, width].</param>
-    /// <param name="labels">[batch], 64-bit class indices.</param>
-    /// <param name="learningRate">For this step.</param>
-    /// <returns>The loss before the step.</returns>
-    internal double Step(Tensor pixelValues, Tensor labels, double learningRate)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        _model.train();
-        _optimizer.zero_grad();
-        Tensor loss = Loss(pixelValues, labels);
-        loss.backward();
-        nn.utils.clip_grad_norm_(_model.parameters().Where(parameter => parameter.grad is not null), _options.MaxGradientNorm);
-        foreach (var group in _optimizer.ParamGroups)
-            group.LearningRate = learningRate;
-        _optimizer.step();
-        return loss.item<float>();
     }
 
     private double Step(TrainingImages images, int[] batch, ImageShift[]? shifts, double learningRate)
@@ -172,6 +184,25 @@ public sealed class SiglipTrainer : IDisposable
             throw new ArgumentException($"The folder '{dataset.Folder}' has the classes {string.Join(", ", dataset.Labels)}, the model those of "
                 + $"{string.Join(", ", _model.Labels)}; they must be the same.");
         return new TrainingImages(dataset, _processor);
+    }
+
+    private int CountSteps(TrainingImages images)
+    {
+        long batch = Math.Min(_options.BatchSize, images.Count), steps = (images.Count + batch - 1) / batch * _options.Epochs;
+        if (batch * _processor.PixelValueCount > Array.MaxLength)
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"A batch of {batch:N0} images is too large, expected at most "
+                + $"{Array.MaxLength / _processor.PixelValueCount:N0}; choose a smaller batch size."));
+        if (steps > int.MaxValue)
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{_options.Epochs:N0} epochs are {steps:N0} steps, expected at most "
+                + $"{int.MaxValue:N0}; choose fewer epochs."));
+        return (int)steps;
+    }
+
+    private void CheckFinite(string name, double value)
+    {
+        if (!double.IsFinite(value))
+            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"The {name} is {value}: the training diverged; choose a lower "
+                + $"learning rate than {_options.LearningRate}. The model is as the last step left it."));
     }
 
     private double LearningRate(int step, int steps)

@@ -48,12 +48,17 @@ public sealed record SiglipTrainingOptions
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Epochs, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LearningRate);
-        ArgumentOutOfRangeException.ThrowIfNegative(WeightDecay);
-        ArgumentOutOfRangeException.ThrowIfNegative(WarmUpShare);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(WarmUpShare, 1);
-        ArgumentOutOfRangeException.ThrowIfNegative(LabelSmoothing);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(LabelSmoothing, 1);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxGradientNorm);
+        Require(LearningRate > 0 && double.IsFinite(LearningRate), LearningRate, nameof(LearningRate), "a finite number above 0");
+        Require(WeightDecay >= 0 && double.IsFinite(WeightDecay), WeightDecay, nameof(WeightDecay), "a finite number of at least 0");
+        Require(WarmUpShare is >= 0 and < 1, WarmUpShare, nameof(WarmUpShare), "a number from 0 to below 1");
+        Require(LabelSmoothing is >= 0 and < 1, LabelSmoothing, nameof(LabelSmoothing), "a number from 0 to below 1");
+        Require(MaxGradientNorm > 0, MaxGradientNorm, nameof(MaxGradientNorm), "a number above 0");
+    }
+
+    // Not the ThrowIf methods of ArgumentOutOfRangeException: they let NaN pass.
+    private static void Require(bool condition, double value, string name, string expected)
+    {
+        if (!condition)
+            throw new ArgumentOutOfRangeException(name, value, $"Expected {expected}.");
     }
 }

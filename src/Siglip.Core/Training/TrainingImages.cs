@@ -30,7 +30,7 @@ internal sealed class TrainingImages
     public void Fill(int[] indices, ImageShift[]? shifts, float[] pixelValues, long[] labels)
     {
         int length = _processor.PixelValueCount;
-        Parallel.For(0, indices.Length, i =>
+        ParallelLoop.For(indices.Length, i =>
         {
             RgbImage image = Resized(indices[i]);
             if (shifts is not null)

@@ -232,11 +232,17 @@ public sealed class SiglipCheckpointErrorTests
     [DataRow("\"-3\": \"fish\"")]
     [DataRow("\"x\": \"fish\"")]
     [DataRow("\"3\": 3")]
-    public void Labels_that_are_not_numbered_from_zero_are_refused(string label)
+    public void Labels_that_are_not_numbered_from_zero_are_refused_but_the_vision_model_loads(string label)
     {
         using TemporaryFolder folder = TemporaryFolder.CopyOf("image_classification");
         folder.Replace("config.json", "\"3\": \"fish\"", label);
-        CheckRefused(folder, "expected each number from 0 to 4 once, with the name of its class");
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(folder.Path);
+
+        checkpoint.LoadVisionModel().Dispose();
+
+        string expected = $"'{folder.File("config.json")}': 'id2label' has {label}, expected each number from 0 to 4 once, with the name of its class";
+        Assert.StartsWith(expected, Assert.ThrowsExactly<InvalidDataException>(() => checkpoint.Labels).Message);
+        Assert.StartsWith(expected, Assert.ThrowsExactly<InvalidDataException>(checkpoint.LoadForImageClassification).Message);
     }
 
     private static void CheckRefused(TemporaryFolder folder, params string[] messages)

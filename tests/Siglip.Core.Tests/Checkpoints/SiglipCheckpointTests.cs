@@ -177,13 +177,46 @@ public sealed class SiglipCheckpointTests
     }
 
     [TestMethod]
-    public void Saving_without_preprocessing_writes_the_defaults_at_the_model_s_image_size()
+    public void Saving_a_new_model_without_preprocessing_writes_the_defaults_at_its_image_size()
+    {
+        using var folder = new TemporaryFolder();
+        using var model = new SiglipVisionModel(ColouredImages.Config);
+        model.SavePretrained(folder.Path);
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(folder.Path);
+        Assert.AreEqual(new SiglipImageProcessorConfig { Height = 8, Width = 8 }, checkpoint.ProcessorConfig);
+    }
+
+    [TestMethod]
+    public void Saving_a_loaded_model_without_preprocessing_keeps_that_of_its_checkpoint()
+    {
+        using TemporaryFolder original = TemporaryFolder.CopyOf("image_classification");
+        original.Replace("preprocessor_config.json", "\"resample\": 3", "\"resample\": 2");
+        using SiglipCheckpoint source = SiglipCheckpoint.Open(original.Path);
+        Assert.AreEqual(ImageResampling.Bilinear, source.ProcessorConfig.Resample);
+        using SiglipVisionModel vision = source.LoadVisionModel();
+        using SiglipForImageClassification classifier = source.LoadForImageClassification(), newClassifier = source.LoadForImageClassification(["a", "b"]);
+
+        AssertKept(vision.SavePretrained);
+        AssertKept(classifier.SavePretrained);
+        AssertKept(newClassifier.SavePretrained);
+
+        void AssertKept(Action<string, SiglipImageProcessorConfig?, ScalarType> save)
+        {
+            using var folder = new TemporaryFolder();
+            save(folder.Path, null, ScalarType.Float32);
+            using SiglipCheckpoint saved = SiglipCheckpoint.Open(folder.Path);
+            Assert.AreEqual(source.ProcessorConfig, saved.ProcessorConfig);
+        }
+    }
+
+    [TestMethod]
+    public void Saving_with_preprocessing_of_another_size_is_refused()
     {
         using var folder = new TemporaryFolder();
         using SiglipVisionModel model = SiglipVisionModel.FromPretrained(ReferenceModels.Folder("vision_only"));
-        model.SavePretrained(folder.Path);
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(folder.Path);
-        Assert.AreEqual(new SiglipImageProcessorConfig { Height = 32, Width = 32 }, checkpoint.ProcessorConfig);
+        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(() => model.SavePretrained(folder.File("new"), new SiglipImageProcessorConfig()));
+        Assert.Contains("images of 224 x 224 pixels, the model expects 32 x 32", error.Message);
+        Assert.IsFalse(Directory.Exists(folder.File("new")));
     }
 
     [TestMethod]

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Runtime.Versioning;
 using System.Text;
 
@@ -170,8 +171,9 @@ public sealed class BadImageTests
         InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => RgbImage.Decode(png, "'a.png'"));
 
         Assert.AreEqual(
-            $"'a.png' has {width:N0} x {height:N0} pixels, expected at most 65,535 a side and 178,956,970 in all. "
-            + "Make the image smaller first.",
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"'a.png' has {width:N0} x {height:N0} pixels, expected at most 65,535 a side and 178,956,970 in all. Make the image smaller first."),
             error.Message);
         Assert.IsLessThan(100_000, GC.GetAllocatedBytesForCurrentThread() - before);
     }

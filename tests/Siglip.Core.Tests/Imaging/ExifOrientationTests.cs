@@ -69,6 +69,15 @@ public sealed class ExifOrientationTests
     }
 
     [TestMethod]
+    [DynamicData(nameof(Orientations))]
+    public void An_image_of_one_column_or_row_is_turned_too(int orientation)
+    {
+        byte[] pixels = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+        foreach (RgbImage stored in (RgbImage[])[new(1, 3, pixels), new(3, 1, pixels), new(1, 1, [1, 2, 3])])
+            AssertTurned(stored, ExifOrientation.Apply(stored, orientation), orientation);
+    }
+
+    [TestMethod]
     public void Image_without_EXIF_data_stays_as_it_is()
     {
         string path = ReferenceImages.PathOf("photo_420.jpg");

@@ -86,6 +86,18 @@ public sealed class ImageResizerTests
     }
 
     [TestMethod]
+    public void A_size_that_is_too_large_on_the_way_is_refused_by_name()
+    {
+        var image = new RgbImage(1, 100_000, new byte[300_000]);
+
+        ArgumentOutOfRangeException error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => ImageResizer.Resize(image, 65_535, 2, ImageResampling.Bicubic));
+
+        Assert.AreEqual("width", error.ParamName);
+        Assert.Contains("65535 x 100000 pixels are too many, expected at most 178,956,970.", error.Message);
+    }
+
+    [TestMethod]
     public void Impossible_arguments_are_refused()
     {
         RgbImage image = ReferenceImages.Noise(4, 4, seed: 4);

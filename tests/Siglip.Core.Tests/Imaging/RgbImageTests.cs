@@ -9,6 +9,26 @@ namespace Siglip.Core.Tests;
 public sealed class RgbImageTests
 {
     [TestMethod]
+    public void Decoding_a_large_image_keeps_no_memory()
+    {
+        const int Side = 4200; // 71 MB as RGBA
+        using var bitmap = new SkiaSharp.SKBitmap(Side, Side);
+        bitmap.Erase(new SkiaSharp.SKColor(10, 20, 30));
+        byte[] png;
+        using (SkiaSharp.SKData encoded = bitmap.Encode(SkiaSharp.SKEncodedImageFormat.Png, 100))
+            png = encoded.ToArray();
+        long before = GC.GetTotalMemory(forceFullCollection: true);
+
+        byte[] last = Last(png);
+
+        CollectionAssert.AreEqual((byte[])[10, 20, 30], last);
+        Assert.IsLessThan(20_000_000, GC.GetTotalMemory(forceFullCollection: true) - before);
+
+        [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+        static byte[] Last(byte[] png) => RgbImage.Decode(png).Data[^3..].ToArray();
+    }
+
+    [TestMethod]
     [DynamicData(nameof(ReferenceImages.Names), typeof(ReferenceImages))]
     public void Decoding_gives_the_pixels_of_Pillow(string name)
     {

@@ -16,6 +16,37 @@ public sealed class ImageFolderDatasetTests
     }
 
     [TestMethod]
+    public void Hidden_files_and_folders_are_left_out_and_nested_ones_taken_in_order()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (string name in (string[])["cat/b/1.png", "cat/b.png", "cat/a.png", "cat/._a.png", "cat/.ipynb_checkpoints/a-checkpoint.png", "dog/1.png", ".git/1.png"])
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(folder.File(name))!);
+            File.WriteAllText(folder.File(name), "");
+        }
+
+        ImageFolderDataset dataset = ImageFolderDataset.Open(folder.Path);
+
+        CollectionAssert.AreEqual(
+            (string[])["cat/a.png", "cat/b.png", "cat/b/1.png", "dog/1.png"],
+            dataset.Images.Select(image => Path.GetRelativePath(folder.Path, image.Path).Replace('\\', '/')).ToArray());
+    }
+
+    [TestMethod]
+    [OSCondition(ConditionMode.Exclude, OperatingSystems.Windows)]
+    public void Linked_files_are_images_but_linked_folders_are_not_entered()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset plain = ColouredImages.Write(folder.Path, imagesPerClass: 1);
+        Directory.CreateSymbolicLink(folder.File("red/loop"), folder.Path);
+        File.CreateSymbolicLink(folder.File("red/1.png"), plain.Images[0].Path);
+
+        CollectionAssert.AreEqual(
+            (string[])[folder.File("blue/0.png"), folder.File("red/0.png"), folder.File("red/1.png")],
+            ImageFolderDataset.Open(folder.Path).Images.Select(image => image.Path).ToArray());
+    }
+
+    [TestMethod]
     public void A_split_keeps_the_proportion_of_the_classes_and_every_image_once()
     {
         using var folder = new TemporaryFolder();

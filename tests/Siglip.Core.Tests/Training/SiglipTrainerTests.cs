@@ -187,6 +187,137 @@ public sealed class SiglipTrainerTests
         Assert.HasCount(1, progress);
     }
 
+    [TestMethod]
+    public void A_training_that_diverges_stops_before_it_harms_the_model()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (SiglipForImageClassification model, Tensor pixelValues, Tensor labels) = Start();
+        using var trainer = new SiglipTrainer(model, Processor, AsInTheReference);
+        Dictionary<string, Tensor> before = model.state_dict().ToDictionary(pair => pair.Key, pair => pair.Value.clone());
+
+        var error = Assert.ThrowsExactly<InvalidOperationException>(() => trainer.Step(pixelValues * float.NaN, labels, LearningRate));
+
+        Assert.StartsWith("The loss is NaN: the training diverged; choose a lower learning rate than 0.0003.", error.Message);
+        foreach ((string name, Tensor value) in model.state_dict())
+            Assert.AreEqual(0, Difference(before[name], value), name);
+    }
+
+    [TestMethod]
+    public void Gradients_that_are_not_finite_stop_the_training_before_they_harm_the_model()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (SiglipForImageClassification model, Tensor pixelValues, Tensor labels) = Start();
+        using var trainer = new SiglipTrainer(model, Processor, AsInTheReference);
+        using (no_grad())
+            model.state_dict()["classifier.weight"].mul_(1e30f); // a loss within float32, and gradients whose squares are beyond it
+        Dictionary<string, Tensor> before = model.state_dict().ToDictionary(pair => pair.Key, pair => pair.Value.clone());
+
+        var error = Assert.ThrowsExactly<InvalidOperationException>(() => trainer.Step(pixelValues, labels, LearningRate));
+
+        Assert.StartsWith("The norm of the gradients is ", error.Message);
+        foreach ((string name, Tensor value) in model.state_dict())
+            Assert.AreEqual(0, Difference(before[name], value), name);
+    }
+
+    [TestMethod]
+    public void A_bad_image_ends_training_and_measuring_with_its_own_error()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 2);
+        File.WriteAllText(dataset.Images[1].Path, "no image");
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor);
+
+        Assert.Contains($"'{dataset.Images[1].Path}' is no image", Assert.ThrowsExactly<InvalidDataException>(() => trainer.Train(dataset)).Message);
+        Assert.Contains($"'{dataset.Images[1].Path}' is no image", Assert.ThrowsExactly<InvalidDataException>(() => trainer.Evaluate(dataset)).Message);
+    }
+
+    [TestMethod]
+    public void The_last_batch_may_be_smaller_and_counts_by_its_images()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 5);
+        TorchNative.Ensure();
+        manual_seed(5);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        var progress = new List<SiglipTrainingProgress>();
+        using var inParts = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { Epochs = 1, BatchSize = 4 });
+        using var atOnce = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { BatchSize = 10 });
+
+        inParts.Train(dataset, progress: new ListProgress(progress));
+
+        Assert.HasCount(3, progress);
+        Assert.IsTrue(progress[^1].EndOfEpoch);
+        Assert.AreEqual(10, inParts.Evaluate(dataset).Count);
+        Assert.AreEqual(atOnce.Evaluate(dataset).Loss, inParts.Evaluate(dataset).Loss, 1e-6);
+    }
+
+    [TestMethod]
+    public void After_training_and_measuring_the_model_is_in_evaluation_mode()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 1);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { Epochs = 1 });
+
+        trainer.Train(dataset);
+        Assert.IsFalse(model.training);
+
+        model.train();
+        trainer.Evaluate(dataset);
+        Assert.IsFalse(model.training);
+    }
+
+    [TestMethod]
+    public void What_does_not_fit_the_model_is_refused_before_the_training()
+    {
+        using var model = new SiglipForImageClassification(ColouredImages.Config, ["blue", "red"]);
+        using var grey = new SiglipForImageClassification(ColouredImages.Config with { NumChannels = 1 }, ["blue", "red"]);
+
+        Assert.Contains("images of 8 x 16 pixels, the model expects 8 x 8",
+            Assert.ThrowsExactly<ArgumentException>(() => new SiglipTrainer(model, ColouredImages.Processor with { Width = 16 })).Message);
+        Assert.Contains("The model expects images of 1 channels", Assert.ThrowsExactly<ArgumentException>(() => new SiglipTrainer(grey, ColouredImages.Processor)).Message);
+        Assert.Contains("The device is 'gpu'",
+            Assert.ThrowsExactly<ArgumentException>(() => new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { Device = "gpu" })).Message);
+    }
+
+    [TestMethod]
+    public void More_steps_than_can_be_counted_are_refused()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 2);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { Epochs = int.MaxValue, BatchSize = 1 });
+
+        Assert.StartsWith("2,147,483,647 epochs are 8,589,934,588 steps", Assert.ThrowsExactly<ArgumentException>(() => trainer.Train(dataset)).Message);
+    }
+
+    [TestMethod]
+    public void Options_out_of_range_are_refused_by_name()
+    {
+        Refused("Epochs", new() { Epochs = 0 });
+        Refused("BatchSize", new() { BatchSize = 0 });
+        Refused("LearningRate", new() { LearningRate = 0 });
+        Refused("LearningRate", new() { LearningRate = double.NaN });
+        Refused("LearningRate", new() { LearningRate = double.PositiveInfinity });
+        Refused("WeightDecay", new() { WeightDecay = -1 });
+        Refused("WeightDecay", new() { WeightDecay = double.NaN });
+        Refused("WarmUpShare", new() { WarmUpShare = -0.1 });
+        Refused("WarmUpShare", new() { WarmUpShare = 1 });
+        Refused("WarmUpShare", new() { WarmUpShare = double.NaN });
+        Refused("LabelSmoothing", new() { LabelSmoothing = -0.1 });
+        Refused("LabelSmoothing", new() { LabelSmoothing = 1 });
+        Refused("LabelSmoothing", new() { LabelSmoothing = double.NaN });
+        Refused("MaxGradientNorm", new() { MaxGradientNorm = 0 });
+        Refused("MaxGradientNorm", new() { MaxGradientNorm = double.NaN });
+
+        static void Refused(string name, SiglipTrainingOptions options)
+        {
+            using var model = new SiglipForImageClassification(ColouredImages.Config, ["blue", "red"]);
+            Assert.AreEqual(name, Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => new SiglipTrainer(model, ColouredImages.Processor, options)).ParamName, $"{options}");
+        }
+    }
+
     private static (SiglipForImageClassification Model, Tensor PixelValues, Tensor Labels) Start()
     {
         var model = new SiglipForImageClassification(Config, [.. Enumerable.Range(0, LabelCount()).Select(i => $"class {i}")]);
@@ -207,7 +338,7 @@ public sealed class SiglipTrainerTests
         return (int)batch.Tensors["classifier.bias"].Shape[0];
     }
 
-    private static double Difference(Tensor expected, Tensor actual) => (expected.to(float64) - actual.to(float64)).abs().max().item<double>();
+    private static double Difference(Tensor expected, Tensor actual) => ReferenceModels.LargestDifference(actual, expected);
 
     private sealed class ListProgress(List<SiglipTrainingProgress> list, Action? afterwards = null) : IProgress<SiglipTrainingProgress>
     {
