@@ -69,6 +69,7 @@ public sealed class RgbImage
     /// <exception cref="InvalidDataException">
     /// It is no image, a damaged or truncated one, or one that exceeds <see cref="MaxSide"/> or <see cref="MaxPixels"/>.
     /// </exception>
+    /// <exception cref="InvalidOperationException">The native library of SkiaSharp is missing; the message names its package.</exception>
     public static RgbImage Decode(ReadOnlyMemory<byte> encoded, string source = "the image", bool applyExifOrientation = false)
     {
         ArgumentNullException.ThrowIfNull(source);
