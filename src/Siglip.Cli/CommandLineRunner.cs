@@ -5,7 +5,7 @@ using Siglip.Core;
 namespace Siglip.Cli;
 
 /// <summary>Runs a verb and turns whatever happens into an exit code: never a bare stack trace.</summary>
-internal static class CommandLineRunner
+internal static partial class CommandLineRunner
 {
     public const int Success = 0;
     public const int UserError = 1;
@@ -45,7 +45,7 @@ internal static class CommandLineRunner
                 // The second time nothing is waited for.
                 StagedFiles.DeleteAll();
                 Console.Error.WriteLine("siglip: cancelled.");
-                Environment.Exit(UserError);
+                EndNow();
             }
 
             cancellation.Cancel();
@@ -69,6 +69,18 @@ internal static class CommandLineRunner
             return UserError;
         }
     }
+
+    // Not Environment.Exit alone: it runs libtorch's destructors while other threads compute, which ends in a segmentation fault.
+    private static void EndNow()
+    {
+        if (!OperatingSystem.IsWindows())
+            ExitWithoutDestructors(UserError);
+        Environment.Exit(UserError);
+    }
+
+    [LibraryImport("libc", EntryPoint = "_exit")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial void ExitWithoutDestructors(int code);
 
     private static string OneLine(string message) =>
         string.Join(' ', message.Split(['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));

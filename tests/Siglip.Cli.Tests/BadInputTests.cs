@@ -134,7 +134,7 @@ public sealed class BadInputTests
     {
         using var folder = new TestFolder();
 
-        foreach (string[] arguments in (string[][])[[], ["fly"], ["train"], ["train", "x", "--output", "m.zip", "--batch-size", "0"], ["train", "x", "--output", "m.zip", "--held-out", "2"],
+        foreach (string[] arguments in (string[][])[["fly"], ["train"], ["train", "x", "--output", "m.zip", "--batch-size", "0"], ["train", "x", "--output", "m.zip", "--held-out", "2"],
             ["embed", "x", "--output", "e.npy", "--shard", "4/4"], ["embed", "x", "--output", "e.npy", "--output-kind", "all"], ["train", "", "--output", "m.zip"],
             ["finetune", "x", "--output", "o"], ["finetune", "x", "--output", "o", "--model", "nano", "--epochs", "0"], ["finetune", "x", "--output", "o", "--model", "nano", "--validation-share", "nan"]])
         {
@@ -144,6 +144,9 @@ public sealed class BadInputTests
         }
 
         Assert.Contains("train", SiglipProcess.Run(folder.Path, "--help").Succeeded().Output);
+        SiglipResult nothing = SiglipProcess.Run(folder.Path);
+        Assert.AreEqual(2, nothing.ExitCode);
+        Assert.Contains("train", nothing.Output);
     }
 
     [TestMethod]
