@@ -71,7 +71,7 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
         SavedTransformer.Save(ctx, this);
     }
 
-    /// <summary>Frees the model; a forward pass in flight on another thread ends first. Calling it again does nothing.</summary>
+    /// <summary>Frees the model: at once, or when the forward passes in flight on other threads have ended. Calling it again does nothing.</summary>
     public void Dispose()
     {
         _disposed = true;
