@@ -14,16 +14,17 @@ internal static partial class CommandLineRunner
 
     public static async Task<int> RunAsync(RootCommand root, string[] args)
     {
-        foreach (Command command in root.Subcommands)
-            CommonOptions.RefuseEmpty(command);
-
-        // @list.txt is a list of images, which has its own reader; it is no file of further arguments.
-        ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (args.Length == 0)
         {
             root.Parse("--help").Invoke();
             return WrongUsage;
         }
+
+        foreach (Command command in root.Subcommands)
+            CommonOptions.RefuseEmpty(command);
+
+        // @list.txt is a list of images, which has its own reader; it is no file of further arguments.
+        ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
 
         if (parsed.Errors.Count > 0)
         {

@@ -5,7 +5,7 @@ namespace Siglip.Cli;
 /// <summary>The image files that a command line names: files, folders, and lists of them.</summary>
 internal static class ImageInputs
 {
-    /// <summary>Lists the files in the order given; those of a folder and its subfolders in ordinal order.</summary>
+    /// <summary>Lists the files in the order given; those of a folder and its subfolders in ordinal order, hidden ones left out.</summary>
     /// <param name="inputs">Files; folders; <c>@list.txt</c>: a file with one input per line.</param>
     /// <exception cref="FileNotFoundException">There is no such list.</exception>
     /// <exception cref="InvalidDataException">There is no image at all.</exception>
@@ -26,8 +26,6 @@ internal static class ImageInputs
     }
 
     // A missing file is reported with the other bad images, so that one wrong line does not end a long run.
-    private static IEnumerable<string> Files(string input) =>
-        Directory.Exists(input)
-            ? Directory.EnumerateFiles(input, "*", SearchOption.AllDirectories).Where(ImageFolderDataset.IsImageFile).Order(StringComparer.Ordinal)
-            : [input];
+    private static string[] Files(string input) =>
+        Directory.Exists(input) ? ImageFolderDataset.FindImages(input) : [input];
 }

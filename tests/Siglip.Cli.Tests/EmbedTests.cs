@@ -107,6 +107,19 @@ public sealed class EmbedTests
         SiglipProcess.Run(folder.Path, "embed", "@gone.txt", "--output", "f.npy").Failed("The list 'gone.txt' does not exist");
     }
 
+    [TestMethod]
+    public void Hidden_files_and_links_to_folders_further_up_are_no_images_of_a_folder()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images", perClass: 1);
+        File.WriteAllText(Path.Combine(images, "ship", "._1.png"), "what macOS leaves on other disks");
+        Directory.CreateSymbolicLink(Path.Combine(images, "ship", "up"), images);
+
+        SiglipResult result = SiglipProcess.Run(folder.Path, "embed", images, "--output", "e.npy", "--model", TestFolder.VisionOnly).Succeeded();
+
+        Assert.Contains("[2, 64]", result.Output);
+    }
+
     // An own reader, after numpy.lib.format.
     private static float[] ReadNpy(string path, string shape)
     {

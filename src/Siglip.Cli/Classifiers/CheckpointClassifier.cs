@@ -23,7 +23,8 @@ internal sealed class CheckpointClassifier : IImageClassifier
     {
         Device device = TorchDevice.Find(deviceName);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
-        return new CheckpointClassifier(checkpoint.LoadForImageClassification(), new SiglipImageProcessor(checkpoint.ProcessorConfig), device);
+        var processor = new SiglipImageProcessor(checkpoint.ProcessorConfig, checkpoint.Config);
+        return new CheckpointClassifier(checkpoint.LoadForImageClassification(), processor, device);
     }
 
     /// <inheritdoc/>
@@ -33,7 +34,7 @@ internal sealed class CheckpointClassifier : IImageClassifier
         {
             float[] pixelValues = new float[batch.Length * _processor.PixelValueCount];
             bool[] read = new bool[batch.Length];
-            Parallel.For(0, batch.Length, i => read[i] = TryRead(batch[i], pixelValues.AsSpan(i * _processor.PixelValueCount, _processor.PixelValueCount)));
+            ParallelLoop.For(batch.Length, i => read[i] = TryRead(batch[i], pixelValues.AsSpan(i * _processor.PixelValueCount, _processor.PixelValueCount)));
 
             float[] probabilities = Probabilities(pixelValues, batch.Length); // [batch, labels]
             for (int i = 0; i < batch.Length; i++)

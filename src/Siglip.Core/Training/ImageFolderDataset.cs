@@ -59,8 +59,7 @@ public sealed class ImageFolderDataset
         var images = new List<LabeledImage>();
         for (int label = 0; label < classFolders.Length; label++)
         {
-            string[] files = [.. Files(classFolders[label]).Where(IsImageFile)
-                .OrderBy(path => path.Replace(Path.DirectorySeparatorChar, '/'), StringComparer.Ordinal)];
+            string[] files = FindImages(classFolders[label]);
             if (files.Length == 0)
                 throw new InvalidDataException($"The class folder '{classFolders[label]}' holds no images (files ending in "
                     + $"{string.Join(", ", Extensions)}); add some, or remove the folder.");
@@ -71,10 +70,14 @@ public sealed class ImageFolderDataset
         return new ImageFolderDataset(folder, [.. classFolders.Select(path => Path.GetFileName(path)!)], images);
     }
 
+    /// <summary>The image files of a folder and of all folders below it, in ordinal order.</summary>
+    internal static string[] FindImages(string folder) =>
+        [.. Files(folder).Where(IsImageFile).OrderBy(path => path.Replace(Path.DirectorySeparatorChar, '/'), StringComparer.Ordinal)];
+
     // With all folders below it. Not what is hidden (.ipynb_checkpoints, ._1.png), and not what links to a folder, which may be one further up.
-    private static FileSystemEnumerable<string> Files(string classFolder) =>
+    private static FileSystemEnumerable<string> Files(string folder) =>
         new(
-            classFolder,
+            folder,
             static (ref FileSystemEntry entry) => entry.ToSpecifiedFullPath(),
             new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.None, IgnoreInaccessible = false })
         {
