@@ -10,39 +10,57 @@ namespace Siglip.Core;
 /// <remarks>The same numbers as transformers' SiglipImageProcessor and SiglipVisionModel, up to the rounding of float32.</remarks>
 public sealed class SiglipImageEmbedder : IDisposable
 {
-    private readonly SiglipVisionModel _model;
-    private readonly SiglipImageProcessor _processor;
+    private readonly VisionTower _tower;
     private readonly SiglipImageEmbedderOptions _options;
     private readonly Device _device;
     private readonly Lock _lifetime = new();
     private int _passesInFlight;
     private bool _disposed;
 
-    /// <summary>Takes over a model; disposing the embedder disposes it.</summary>
-    /// <param name="model">The model; its parameters stay as they are.</param>
+#pragma warning disable RS0026 // The first parameter tells the overloads apart.
+    /// <summary>Takes over a model with fixed resolution; disposing the embedder disposes it.</summary>
+    /// <param name="model">The model; its parameters are moved to the device and the precision that the options name.</param>
     /// <param name="processorConfig">How images become the model's pixel values.</param>
     /// <param name="options">How to work; null for the defaults.</param>
     /// <exception cref="ArgumentException">The images' size is not the model's, the model's images are not RGB, the batch size is below 1, the
-    /// output is no single flag, the model has no pooling head for a pooled embedding, or the device does not exist.</exception>
+    /// output is no single flag, the model has no pooling head for a pooled embedding, an option is for models with variable resolution, or the device does
+    /// not exist.</exception>
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public SiglipImageEmbedder(SiglipVisionModel model, SiglipImageProcessorConfig processorConfig, SiglipImageEmbedderOptions? options = null)
+        : this(new FixedResolutionTower(model, processorConfig, options ?? new SiglipImageEmbedderOptions()), options ?? new SiglipImageEmbedderOptions())
     {
-        ArgumentNullException.ThrowIfNull(model);
-        options ??= new SiglipImageEmbedderOptions();
+    }
+
+    /// <summary>Takes over a model with variable resolution (NaFlex); disposing the embedder disposes it.</summary>
+    /// <param name="model">The model; its parameters are moved to the device and the precision that the options name.</param>
+    /// <param name="processorConfig">How images become the model's patches.</param>
+    /// <param name="options">How to work; null for the defaults.</param>
+    /// <exception cref="ArgumentException">The patches' size is not the model's, the model's images are not RGB, the batch size is below 1, the
+    /// output is no single flag, the model has no pooling head for a pooled embedding, an option is for models with fixed resolution, or the device does
+    /// not exist.</exception>
+    /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
+    public SiglipImageEmbedder(Siglip2VisionModel model, Siglip2ImageProcessorConfig processorConfig, SiglipImageEmbedderOptions? options = null)
+        : this(new VariableResolutionTower(model, processorConfig, options ?? new SiglipImageEmbedderOptions()), options ?? new SiglipImageEmbedderOptions())
+    {
+    }
+#pragma warning restore RS0026
+
+    internal SiglipImageEmbedder(VisionTower tower, SiglipImageEmbedderOptions options)
+    {
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchSize, 1);
-        _processor = new SiglipImageProcessor(processorConfig, model.Config);
+        _tower = tower;
         _options = options;
-        _model = model;
-        Output = options.Output ?? (model.Config.VisionUseHead ? SiglipEmbeddingOutputs.PooledEmbedding : SiglipEmbeddingOutputs.MeanPatchEmbedding);
+        Output = options.Output ?? (Config.VisionUseHead ? SiglipEmbeddingOutputs.PooledEmbedding : SiglipEmbeddingOutputs.MeanPatchEmbedding);
         CheckSingle(Output);
         CheckHead(Config, Output);
 
         _device = TorchDevice.Find(options.Device);
-        _model.to(_device);
-        _model.eval();
+        _tower.Model.to(options.Precision.ToDtype());
+        _tower.Model.to(_device);
+        _tower.Model.eval();
     }
 
-    /// <summary>Loads a model with its preprocessing.</summary>
+    /// <summary>Loads a model, with fixed or variable resolution, and its preprocessing.</summary>
     /// <param name="model">A folder, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
     /// <param name="options">How to work; null for the defaults.</param>
     /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
@@ -52,42 +70,52 @@ public sealed class SiglipImageEmbedder : IDisposable
     public static SiglipImageEmbedder FromPretrained(string model, SiglipImageEmbedderOptions? options = null)
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
-        TorchDevice.Find((options ?? new SiglipImageEmbedderOptions()).Device); // before the weights are read
-        SiglipVisionModel loaded = checkpoint.LoadVisionModel();
+        return Load(checkpoint, options ?? new SiglipImageEmbedderOptions());
+    }
+
+    /// <summary>Loads the model of an open checkpoint.</summary>
+    internal static SiglipImageEmbedder Load(SiglipCheckpoint checkpoint, SiglipImageEmbedderOptions options)
+    {
+        TorchDevice.Find(options.Device); // before the weights are read
+        VisionTower tower = VisionTower.Load(checkpoint, options);
         try
         {
-            return new SiglipImageEmbedder(loaded, checkpoint.ProcessorConfig, options);
+            return new SiglipImageEmbedder(tower, options);
         }
         catch
         {
-            loaded.Dispose();
+            tower.Dispose();
             throw;
         }
     }
 
-    /// <summary>The model's sizes.</summary>
-    public SiglipVisionConfig Config => _model.Config;
+    /// <summary>The model's sizes: a <see cref="SiglipVisionConfig"/>, or a <see cref="Siglip2VisionConfig"/> if it has variable resolution.</summary>
+    public SiglipVisionConfigBase Config => _tower.Config;
 
-    /// <summary>How images become pixel values.</summary>
-    public SiglipImageProcessorConfig ProcessorConfig => _processor.Config;
+    /// <summary>How images become pixel values, with what the options change of it: a <see cref="SiglipImageProcessorConfig"/>, or a
+    /// <see cref="Siglip2ImageProcessorConfig"/> if the model has variable resolution.</summary>
+    public SiglipImageProcessorConfigBase ProcessorConfig => _tower.ProcessorConfig;
+
+    /// <summary>The most patches of an image; with fixed resolution the patches of every image.</summary>
+    public int PatchCount => _tower.PatchCount;
 
     /// <summary>The embedding that <c>Embed</c> and <c>EmbedAsync</c> return.</summary>
     public SiglipEmbeddingOutputs Output { get; }
 
-    internal SiglipVisionModel Model => _model;
+    internal nn.Module Model => _tower.Model;
 
-    internal SiglipImageProcessor Processor => _processor;
-
-    /// <summary>Number of float values that one image's embedding has.</summary>
+    /// <summary>Number of float values that one image's embedding has; for patch embeddings of a model with variable resolution, those of the most
+    /// patches.</summary>
     /// <param name="output">One flag.</param>
     /// <exception cref="ArgumentException"><paramref name="output"/> is no single flag.</exception>
     public int GetLength(SiglipEmbeddingOutputs output)
     {
         CheckSingle(output);
-        return output == SiglipEmbeddingOutputs.PatchEmbeddings ? Config.NumPatches * Config.HiddenSize : Config.HiddenSize;
+        return output == SiglipEmbeddingOutputs.PatchEmbeddings ? PatchCount * Config.HiddenSize : Config.HiddenSize;
     }
 
     /// <summary>Embeds an image file.</summary>
+    /// <returns>[hidden], or [patches, hidden] row-major; a model with variable resolution gives as many patches as the image has.</returns>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It is no image, or a damaged one.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
@@ -126,9 +154,10 @@ public sealed class SiglipImageEmbedder : IDisposable
         if (images.Contains(null!))
             throw new ArgumentException("One of the images is null.", nameof(images));
 
-        float[] pixelValues = new float[images.Count * _processor.PixelValueCount];
-        ParallelLoop.For(images.Count, i => _processor.Preprocess(images[i], PixelValuesOf(pixelValues, i)));
-        return EmbedPixelValues(pixelValues, images.Count, outputs);
+        PixelValueBatch batch = CreateBatch();
+        batch.Ensure(images.Count - 1);
+        ParallelLoop.For(images.Count, i => batch.Preprocess(i, images[i]));
+        return Embed(batch, images.Count, outputs);
     }
 
     /// <summary>Embeds image files, in batches: while the model computes one, the next is decoded and resized on all cores.</summary>
@@ -185,12 +214,12 @@ public sealed class SiglipImageEmbedder : IDisposable
                 return; // the last pass frees the model
         }
 
-        _model.Dispose();
+        _tower.Dispose();
     }
 
     /// <summary>Checks that the model has the embeddings.</summary>
     /// <exception cref="ArgumentException">A pooled embedding is asked for, and the model has no pooling head.</exception>
-    internal static void CheckHead(SiglipVisionConfig config, SiglipEmbeddingOutputs outputs)
+    internal static void CheckHead(SiglipVisionConfigBase config, SiglipEmbeddingOutputs outputs)
     {
         if (outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding) && !config.VisionUseHead)
             throw new ArgumentException("The model has no pooling head (vision_use_head is false), hence no pooled embedding; ask for the mean "
@@ -198,15 +227,13 @@ public sealed class SiglipImageEmbedder : IDisposable
                 + $"({nameof(SiglipEmbeddingOutputs.PatchEmbeddings)}).");
     }
 
-    /// <summary>One image's part of a batch's pixel values.</summary>
-    internal Span<float> PixelValuesOf(float[] pixelValues, int index) =>
-        pixelValues.AsSpan(index * _processor.PixelValueCount, _processor.PixelValueCount);
+    internal PixelValueBatch CreateBatch() => new(_tower);
 
     /// <summary>One forward pass.</summary>
-    /// <param name="pixelValues">[count, 3, height, width]; longer arrays are allowed.</param>
-    /// <param name="count">Number of images.</param>
+    /// <param name="batch">Preprocessed images.</param>
+    /// <param name="count">Number of images: the first slots of the batch.</param>
     /// <param name="outputs">The embeddings wanted.</param>
-    internal SiglipImageEmbeddings EmbedPixelValues(float[] pixelValues, int count, SiglipEmbeddingOutputs outputs)
+    internal SiglipImageEmbeddings Embed(PixelValueBatch batch, int count, SiglipEmbeddingOutputs outputs)
     {
         CheckHead(Config, outputs);
         EnterPass();
@@ -214,15 +241,15 @@ public sealed class SiglipImageEmbedder : IDisposable
         {
             using var noGradients = inference_mode();
             using DisposeScope scope = NewDisposeScope();
-            Tensor pixels = tensor(pixelValues.AsMemory(0, count * _processor.PixelValueCount), [count, 3, _processor.Config.Height, _processor.Config.Width]).to(_device);
-            bool pooled = outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding);
-            SiglipVisionOutput? output = pooled ? _model.Forward(pixels, new SiglipForwardOptions()) : null;
-            Tensor last = output?.LastHiddenState ?? _model.call(pixels); // [batch, patches, hidden]
+            ReadOnlySpan<SiglipPatchGrid> grids = batch.Grids(count);
+            (Tensor patches, Tensor? pooled, Tensor? mean) = _tower.Forward(tensor(batch.Values(count), [count, _tower.PixelValueCount]), grids, _device, outputs);
             return new SiglipImageEmbeddings(
                 count,
-                outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings) ? ToArray(last) : null,
-                pooled ? ToArray(output!.PoolerOutput!) : null,
-                outputs.HasFlag(SiglipEmbeddingOutputs.MeanPatchEmbedding) ? ToArray(last.mean([1])) : null);
+                Config.HiddenSize,
+                grids.ToArray(),
+                outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings) ? ToArray(patches) : null,
+                pooled is null ? null : ToArray(pooled),
+                mean is null ? null : ToArray(mean));
         }
         finally
         {
@@ -241,11 +268,11 @@ public sealed class SiglipImageEmbedder : IDisposable
         {
             while (await next is { } batch)
             {
-                Task<SiglipImageEmbeddings> running = Task.Run(() => Compute(batch), CancellationToken.None);
+                Task<SiglipImageEmbeddings> running = Task.Run(() => Embed(batch.Images, batch.Errors.Length, Output), CancellationToken.None);
                 next = PrepareNext();
                 SiglipImageEmbeddings embeddings = await running;
                 for (int i = 0; i < embeddings.Count; i++)
-                    yield return new SiglipImageEmbedding(done++, embeddings.Get(Output, i).ToArray(), batch.Errors[i]);
+                    yield return ResultOf(done++, embeddings, i, batch.Errors[i]);
             }
         }
         finally
@@ -268,17 +295,19 @@ public sealed class SiglipImageEmbedder : IDisposable
 
     private Batch Prepare<T>(T[] items, long first, Func<T, long, RgbImage> decode, CancellationToken cancellationToken)
     {
-        var batch = new Batch(new float[items.Length * _processor.PixelValueCount], new Exception?[items.Length]);
+        var batch = new Batch(CreateBatch(), new Exception?[items.Length]);
+        batch.Images.Ensure(items.Length - 1);
         ParallelLoop.For(
             items.Length,
             i =>
             {
                 try
                 {
-                    _processor.Preprocess(decode(items[i], first + i), PixelValuesOf(batch.PixelValues, i));
+                    batch.Images.Preprocess(i, decode(items[i], first + i));
                 }
                 catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
                 {
+                    batch.Images.Clear(i);
                     batch.Errors[i] = e;
                 }
             },
@@ -288,31 +317,28 @@ public sealed class SiglipImageEmbedder : IDisposable
         return batch;
     }
 
-    private SiglipImageEmbeddings Compute(Batch batch)
+    private SiglipImageEmbedding ResultOf(long index, SiglipImageEmbeddings embeddings, int slot, Exception? error)
     {
-        SiglipImageEmbeddings embeddings = EmbedPixelValues(batch.PixelValues, batch.Errors.Length, Output);
-        int length = GetLength(Output);
-        for (int i = 0; i < batch.Errors.Length; i++)
-        {
-            if (batch.Errors[i] is not null)
-                embeddings.Values(Output).AsSpan(i * length, length).Fill(float.NaN);
-        }
-
-        return embeddings;
+        if (error is null)
+            return new SiglipImageEmbedding(index, embeddings.Get(Output, slot).ToArray(), embeddings.PatchGrids[slot], null);
+        var missing = new float[GetLength(Output)];
+        missing.AsSpan().Fill(float.NaN);
+        return new SiglipImageEmbedding(index, missing, default, error);
     }
 
-    private sealed record Batch(float[] PixelValues, Exception?[] Errors);
+    private sealed record Batch(PixelValueBatch Images, Exception?[] Errors);
 
     private float[] ToArray(Tensor embeddings)
     {
+        embeddings = embeddings.to(float32);
         if (_options.Normalize)
             embeddings = nn.functional.normalize(embeddings, dim: -1);
-        return embeddings.to(float32).cpu().contiguous().data<float>().ToArray();
+        return embeddings.cpu().contiguous().data<float>().ToArray();
     }
 
     // As many as their pixel values and the embeddings fit into one array each.
     private int MaxCount(SiglipEmbeddingOutputs outputs) =>
-        Array.MaxLength / Math.Max(_processor.PixelValueCount, outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings)
+        Array.MaxLength / Math.Max(_tower.PixelValueCount, outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings)
             ? GetLength(SiglipEmbeddingOutputs.PatchEmbeddings) : Config.HiddenSize);
 
     private static void CheckSingle(SiglipEmbeddingOutputs output)
@@ -347,6 +373,6 @@ public sealed class SiglipImageEmbedder : IDisposable
                 return;
         }
 
-        _model.Dispose();
+        _tower.Dispose();
     }
 }

@@ -13,6 +13,26 @@ public sealed record SiglipImageEmbedderOptions
     /// <summary>Where the model computes: <c>cpu</c> (the default), <c>cuda</c> or <c>cuda:1</c>.</summary>
     public string Device { get; init; } = "cpu";
 
+    /// <summary>The floating-point type in which the model computes. The default is <see cref="SiglipPrecision.Float32"/>.</summary>
+    public SiglipPrecision Precision { get; init; }
+
+    /// <summary>Whether a model with fixed resolution takes images of another size than its own, with position embeddings interpolated (bicubic) to their
+    /// grid of patches, as transformers' <c>interpolate_pos_encoding</c> does. The size is that of the preprocessing, or <see cref="ImageHeight"/> and
+    /// <see cref="ImageWidth"/>. The default is false.</summary>
+    public bool InterpolatePositionEncoding { get; init; }
+
+    /// <summary>Height to which images are resized, in pixels; other than the model's only with <see cref="InterpolatePositionEncoding"/>. At least the
+    /// patch size; the default, null, is that of the preprocessing.</summary>
+    public int? ImageHeight { get; init; }
+
+    /// <summary>Width to which images are resized, in pixels; other than the model's only with <see cref="InterpolatePositionEncoding"/>. At least the
+    /// patch size; the default, null, is that of the preprocessing.</summary>
+    public int? ImageWidth { get; init; }
+
+    /// <summary>The most patches of an image, for a model with variable resolution (NaFlex): see <see cref="Siglip2ImageProcessorConfig.MaxNumPatches"/>.
+    /// The default, null, is that of the preprocessing.</summary>
+    public int? MaxNumPatches { get; init; }
+
     /// <summary>Whether each embedding (each patch's, for patch embeddings) is scaled to length 1. The default is false.</summary>
     public bool Normalize { get; init; }
 

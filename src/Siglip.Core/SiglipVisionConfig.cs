@@ -1,152 +1,58 @@
 using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace Siglip.Core;
 
-/// <summary>The sizes of a SigLIP vision transformer, as in <c>config.json</c>. Defaults are those of google/siglip-base-patch16-224.</summary>
+/// <summary>The sizes of a SigLIP vision transformer with fixed resolution, as in <c>config.json</c> (<c>model_type</c> siglip or siglip_vision_model).
+/// Defaults are those of google/siglip-base-patch16-224.</summary>
 /// <remarks>Source: transformers, configuration_siglip.py, class SiglipVisionConfig.</remarks>
-public sealed record SiglipVisionConfig
+public sealed record SiglipVisionConfig : SiglipVisionConfigBase
 {
-    /// <summary>Length of each patch's embedding (<c>hidden_size</c>). A multiple of <see cref="NumAttentionHeads"/>; the default is 768.</summary>
-    public int HiddenSize { get; init; } = 768;
+    internal const string ModelTypeName = "siglip_vision_model";
 
-    /// <summary>Width of the hidden layer of each MLP (<c>intermediate_size</c>). At least 1; the default is 3072.</summary>
-    public int IntermediateSize { get; init; } = 3072;
+    /// <summary>Creates the sizes of google/siglip-base-patch16-224.</summary>
+    public SiglipVisionConfig()
+    {
+    }
 
-    /// <summary>Number of encoder layers (<c>num_hidden_layers</c>). At least 0; the default is 12.</summary>
-    public int NumHiddenLayers { get; init; } = 12;
+    internal SiglipVisionConfig(JsonFields fields) : base(fields) => ImageSize = fields.Int32("image_size", ImageSize);
 
-    /// <summary>Number of attention heads in each layer and in the pooling head (<c>num_attention_heads</c>). At least 1; the default is 12.</summary>
-    public int NumAttentionHeads { get; init; } = 12;
-
-    /// <summary>Number of image channels (<c>num_channels</c>). At least 1; the default is 3.</summary>
-    public int NumChannels { get; init; } = 3;
-
-    /// <summary>Height and width of an image in pixels (<c>image_size</c>). At least <see cref="PatchSize"/>; the default is 224.</summary>
+    /// <summary>Height and width of an image in pixels (<c>image_size</c>). At least <see cref="SiglipVisionConfigBase.PatchSize"/>; the default is
+    /// 224.</summary>
     public int ImageSize { get; init; } = 224;
-
-    /// <summary>Height and width of a patch in pixels (<c>patch_size</c>). At least 1; the default is 16.</summary>
-    public int PatchSize { get; init; } = 16;
-
-    /// <summary>
-    /// Activation of the MLPs (<c>hidden_act</c>): gelu_pytorch_tanh, gelu, gelu_new, quick_gelu, relu or silu. The default is gelu_pytorch_tanh.
-    /// </summary>
-    public string HiddenAct { get; init; } = "gelu_pytorch_tanh";
-
-    /// <summary>Added to the variance in every layer norm (<c>layer_norm_eps</c>). Above 0; the default is 1e-6.</summary>
-    public double LayerNormEps { get; init; } = 1e-6;
-
-    /// <summary>Share of attention weights dropped in training (<c>attention_dropout</c>). At least 0 and below 1; the default is 0.</summary>
-    public double AttentionDropout { get; init; }
-
-    /// <summary>Whether the model has the pooling head (<c>vision_use_head</c>). The default is true.</summary>
-    public bool VisionUseHead { get; init; } = true;
 
     /// <summary>Number of patches of an image of <see cref="ImageSize"/>: surplus pixels at the right and the bottom are ignored. 0 if the patch
     /// size is not valid.</summary>
     public int NumPatches => PatchSize < 1 ? 0 : ImageSize / PatchSize * (ImageSize / PatchSize);
 
-    /// <summary>Reads a <c>config.json</c>: of the vision model itself, or of a full SigLIP or image-classification model, whose
-    /// <c>vision_config</c> is used.</summary>
+    /// <summary>Reads the <c>config.json</c> of a model with fixed resolution; see <see cref="SiglipVisionConfigBase.FromJson"/>.</summary>
     /// <param name="json">The text of the file.</param>
     /// <param name="source">What error messages call it, such as the file's path.</param>
-    /// <returns>The validated sizes; fields left out have the defaults of transformers, unknown fields are ignored.</returns>
     /// <exception cref="InvalidDataException">The text is not JSON, a field has the wrong type or an impossible value, or the file
     /// describes another kind of model.</exception>
-    public static SiglipVisionConfig FromJson(string json, string source = "config.json")
-    {
-        ArgumentNullException.ThrowIfNull(json);
-        using JsonDocument document = JsonFields.Parse(json, source);
-        var root = new JsonFields(document.RootElement, source);
-        CheckModelType(root.String("model_type", null), source);
+    public static new SiglipVisionConfig FromJson(string json, string source = "config.json") =>
+        SiglipVisionConfigBase.FromJson(json, source) as SiglipVisionConfig
+        ?? throw new InvalidDataException($"{source} describes a model with variable resolution (NaFlex), expected one with fixed resolution; "
+            + $"read it with {nameof(Siglip2VisionConfig)}.");
 
-        JsonFields fields = root;
-        if (root.Find("vision_config") is { } vision)
-        {
-            fields = new JsonFields(vision, $"{source}, vision_config");
-            CheckModelType(fields.String("model_type", null), source);
-        }
-        else if (root.String("model_type", null) == "siglip" && root.Find("hidden_size") is null)
-        {
-            fields = new JsonFields(default, source); // a full model with nothing stated: every default
-        }
+    internal override string Architecture => "SiglipVisionModel";
 
-        var absent = new SiglipVisionConfig();
-        var config = new SiglipVisionConfig
-        {
-            HiddenSize = fields.Int32("hidden_size", absent.HiddenSize),
-            IntermediateSize = fields.Int32("intermediate_size", absent.IntermediateSize),
-            NumHiddenLayers = fields.Int32("num_hidden_layers", absent.NumHiddenLayers),
-            NumAttentionHeads = fields.Int32("num_attention_heads", absent.NumAttentionHeads),
-            NumChannels = fields.Int32("num_channels", absent.NumChannels),
-            ImageSize = fields.Int32("image_size", absent.ImageSize),
-            PatchSize = fields.Int32("patch_size", absent.PatchSize),
-            HiddenAct = fields.String("hidden_act", absent.HiddenAct)!,
-            LayerNormEps = fields.Double("layer_norm_eps", absent.LayerNormEps),
-            AttentionDropout = fields.Double("attention_dropout", absent.AttentionDropout),
-            VisionUseHead = fields.Boolean("vision_use_head", absent.VisionUseHead),
-        };
-        return config.Fault is { } fault ? throw new InvalidDataException($"{source}: {fault}") : config;
-    }
+    internal override int NumPositions => NumPatches;
 
-    /// <summary>Writes the <c>config.json</c> of a SiglipVisionModel.</summary>
-    public string ToJson() => ToJsonObject().ToJsonString(SiglipImageProcessorConfig.Indented);
+    internal override long[] PatchEmbeddingShape => [HiddenSize, NumChannels, PatchSize, PatchSize];
 
-    /// <summary>Checks that the sizes fit together.</summary>
-    /// <exception cref="ArgumentException">A size is out of range, the heads do not divide the hidden size, or the activation is unknown.</exception>
-    public void Validate()
-    {
-        if (Fault is { } fault)
-            throw new ArgumentException(fault);
-    }
-
-    internal JsonObject ToJsonObject() => new()
-    {
-        ["architectures"] = new JsonArray("SiglipVisionModel"),
-        ["model_type"] = "siglip_vision_model",
-        ["attention_dropout"] = AttentionDropout,
-        ["hidden_act"] = HiddenAct,
-        ["hidden_size"] = HiddenSize,
-        ["image_size"] = ImageSize,
-        ["intermediate_size"] = IntermediateSize,
-        ["layer_norm_eps"] = LayerNormEps,
-        ["num_attention_heads"] = NumAttentionHeads,
-        ["num_channels"] = NumChannels,
-        ["num_hidden_layers"] = NumHiddenLayers,
-        ["patch_size"] = PatchSize,
-        ["vision_use_head"] = VisionUseHead,
-    };
-
-    // Sizes above these are no vision transformer but a damaged or hostile file.
-    private const int MaxSize = 65_536;
-    private const int MaxLayers = 1_000;
-
-    private string? Fault =>
-        RangeFault("hidden_size", HiddenSize, 1, MaxSize) ?? RangeFault("intermediate_size", IntermediateSize, 1, MaxSize)
-        ?? RangeFault("num_hidden_layers", NumHiddenLayers, 0, MaxLayers) ?? RangeFault("num_attention_heads", NumAttentionHeads, 1, MaxSize)
-        ?? RangeFault("num_channels", NumChannels, 1, 64) ?? RangeFault("patch_size", PatchSize, 1, 1024)
-        ?? RangeFault("image_size", ImageSize, PatchSize, Math.Min(MaxSize, 1024 * PatchSize))
-        ?? (HiddenSize % NumAttentionHeads != 0
-            ? $"num_attention_heads is {NumAttentionHeads}, which does not divide hidden_size {HiddenSize}; choose one that does."
-            : null)
+    private protected override string? GridFault =>
+        RangeFault("image_size", ImageSize, PatchSize, Math.Min(MaxSize, MaxGridSide * PatchSize))
         ?? ((long)NumPatches * HiddenSize > int.MaxValue // one image's patch embeddings are counted in an int
             ? string.Create(CultureInfo.InvariantCulture, $"image_size {ImageSize}, patch_size {PatchSize} and hidden_size {HiddenSize} give "
                 + $"{(long)NumPatches * HiddenSize:N0} values for one image, at most {int.MaxValue:N0} are possible; lower image_size or hidden_size.")
-            : null)
-        ?? (!Activation.Names.Contains(HiddenAct)
-            ? $"hidden_act is '{HiddenAct}', expected one of {string.Join(", ", Activation.Names)}."
-            : null)
-        ?? (LayerNormEps is > 0 and < 1 ? null : string.Create(CultureInfo.InvariantCulture, $"layer_norm_eps is {LayerNormEps}, expected a number above 0 and below 1."))
-        ?? (AttentionDropout is >= 0 and < 1 ? null : string.Create(CultureInfo.InvariantCulture, $"attention_dropout is {AttentionDropout}, expected a number from 0 to below 1."));
+            : null);
 
-    private static string? RangeFault(string name, int value, int low, int high) =>
-        value >= low && value <= high ? null : $"{name} is {value}, expected a whole number from {low} to {high}.";
-
-    private static void CheckModelType(string? modelType, string source)
+    internal override JsonObject ToJsonObject()
     {
-        if (modelType is not (null or "siglip" or "siglip_vision_model"))
-            throw new InvalidDataException($"{source}: model_type is '{modelType}', expected siglip or siglip_vision_model; "
-                + "use a checkpoint of a SigLIP vision model with fixed resolution.");
+        JsonObject json = base.ToJsonObject();
+        json["model_type"] = ModelTypeName;
+        json["image_size"] = ImageSize;
+        return json;
     }
 }

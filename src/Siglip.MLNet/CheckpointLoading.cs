@@ -17,46 +17,38 @@ internal static class CheckpointLoading
         IHostEnvironment environment, FeaturizerSettings settings, string device, SiglipCheckpoint checkpoint, string? weightsSha256)
     {
         Check(settings, checkpoint);
-        SiglipVisionModel model = checkpoint.LoadVisionModel();
-        SiglipImageEmbedder? embedder = null;
+        SiglipImageEmbedder embedder = SiglipImageEmbedder.Load(checkpoint, settings.ToEmbedderOptions(device));
         try
         {
-            embedder = new SiglipImageEmbedder(model, checkpoint.ProcessorConfig, new SiglipImageEmbedderOptions
-            {
-                BatchSize = settings.BatchSize,
-                Device = device,
-                Normalize = settings.Normalize,
-                ApplyExifOrientation = settings.ApplyExifOrientation,
-            });
-            return new SiglipImageFeaturizingTransformer(environment, settings, embedder, SavedDtype(checkpoint), weightsSha256);
+            return new SiglipImageFeaturizingTransformer(environment, settings, embedder, SavedDtype(settings, checkpoint), weightsSha256);
         }
         catch
         {
-            if (embedder is null)
-                model.Dispose();
-            else
-                embedder.Dispose();
+            embedder.Dispose();
             throw;
         }
     }
 
     /// <summary>Checks all that needs no weights, so that the estimator's construction can find it.</summary>
+    /// <returns>The sizes that the embeddings will have.</returns>
     /// <exception cref="ArgumentException">A pooled embedding is asked for, and the model has no pooling head; a batch is too large; or the
     /// preprocessing does not fit the model.</exception>
-    public static void Check(FeaturizerSettings settings, SiglipCheckpoint checkpoint)
+    public static EmbeddingSizes Check(FeaturizerSettings settings, SiglipCheckpoint checkpoint)
     {
-        SiglipVisionConfig config = checkpoint.Config;
-        long largest = 3L * checkpoint.ProcessorConfig.Height * checkpoint.ProcessorConfig.Width; // values of one image in one array
+        SiglipVisionConfigBase config = checkpoint.Config;
         string subject = $"'{checkpoint.Source}'";
+        EmbeddingSizes sizes;
+        long largest; // number of values of one image in one array
         try
         {
-            SiglipImageProcessor.CheckFit(checkpoint.ProcessorConfig, config);
+            (largest, long patches) = VisionTower.SizesOf(config, Preprocessing(settings, checkpoint));
+            sizes = new EmbeddingSizes(checked((int)patches), config.HiddenSize);
             foreach ((string name, SiglipOutputKind kind) in settings.Columns)
             {
                 subject = $"Column '{name}' of '{checkpoint.Source}'";
                 SiglipImageEmbedder.CheckHead(config, FeaturizedSchema.FlagOf(kind));
                 if (kind == SiglipOutputKind.PatchEmbeddings)
-                    largest = Math.Max(largest, (long)config.NumPatches * config.HiddenSize);
+                    largest = Math.Max(largest, patches * config.HiddenSize);
             }
         }
         catch (ArgumentException exception)
@@ -68,9 +60,16 @@ internal static class CheckpointLoading
             throw new ArgumentOutOfRangeException(
                 $"BatchSize is {settings.BatchSize}, which is too large: at most {Array.MaxLength / largest} images of this model fit in one batch.",
                 innerException: null);
+        return sizes;
     }
 
-    /// <summary>The type that holds every stored weight exactly.</summary>
-    private static ScalarType SavedDtype(SiglipCheckpoint checkpoint) =>
-        checkpoint.Tensors.Values.All(tensor => tensor.Dtype == checkpoint.StoredDtype) ? checkpoint.StoredDtype : ScalarType.Float32;
+    /// <summary>The checkpoint's preprocessing with what the settings change of it.</summary>
+    /// <exception cref="ArgumentException">It does not fit the model, or a setting does not.</exception>
+    public static SiglipImageProcessorConfigBase Preprocessing(FeaturizerSettings settings, SiglipCheckpoint checkpoint) =>
+        VisionTower.CheckFit(checkpoint.Config, checkpoint.ProcessorConfig, settings.ToEmbedderOptions("cpu"));
+
+    /// <summary>The type that holds every weight in memory exactly.</summary>
+    private static ScalarType SavedDtype(FeaturizerSettings settings, SiglipCheckpoint checkpoint) =>
+        settings.Precision != SiglipPrecision.Float32 ? settings.Precision.ToDtype()
+        : checkpoint.Tensors.Values.All(tensor => tensor.Dtype == checkpoint.StoredDtype) ? checkpoint.StoredDtype : ScalarType.Float32;
 }

@@ -32,7 +32,7 @@ internal sealed class FeaturizedDataView : IDataView
         DataViewRowCursor input = _input.GetRowCursor(_schema.Dependencies(active));
         try
         {
-            return _schema.ActiveEmbeddings(active) == SiglipEmbeddingOutputs.None
+            return !_schema.NeedsImages(active)
                 ? new PassThroughCursor(input, _schema, active)
                 : new FeaturizedRowCursor(_transformer, input, _schema, active, NoteComputation);
         }

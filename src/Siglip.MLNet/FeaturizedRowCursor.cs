@@ -28,7 +28,7 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     /// <param name="transformer">Whose model computes.</param>
     /// <param name="input">Owned by the new cursor once it is constructed.</param>
     /// <param name="schema">The columns.</param>
-    /// <param name="active">A flag for each column; at least one embedding.</param>
+    /// <param name="active">A flag for each column; at least one column that is added.</param>
     /// <param name="computes">Called before the first forward pass.</param>
     public FeaturizedRowCursor(
         SiglipImageFeaturizingTransformer transformer, DataViewRowCursor input, FeaturizedSchema schema, bool[] active, Action computes)
@@ -79,8 +79,8 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
         Delegate? getter = null;
         if (IsColumnActive(column))
         {
-            getter = _schema.IsEmbedding(column.Index)
-                ? EmbeddingGetter(_schema.EmbeddingAt(column.Index))
+            getter = _schema.IsAdded(column.Index)
+                ? _images.CreateGetter(_schema.KindAt(column.Index), CurrentSlot)
                 : _buffers[column.Index]!.CreateGetter(CurrentSlot);
         }
 
@@ -161,9 +161,6 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
 
         return count;
     }
-
-    private ValueGetter<VBuffer<float>> EmbeddingGetter(SiglipEmbeddingOutputs output) =>
-        (ref VBuffer<float> value) => _images.CopyEmbedding(CurrentSlot(), output, ref value);
 
     private int CurrentSlot() => _slot >= 0
         ? _slot

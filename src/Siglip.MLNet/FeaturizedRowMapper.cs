@@ -1,6 +1,5 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using Siglip.Core;
 
 namespace Siglip.MLNet;
 
@@ -34,9 +33,8 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
         public Row(SiglipImageFeaturizingTransformer transformer, DataViewRow input, FeaturizedSchema schema, bool[] active)
         {
             (_input, _schema, _active) = (input, schema, active);
-            SiglipEmbeddingOutputs outputs = schema.ActiveEmbeddings(active);
-            if (outputs != SiglipEmbeddingOutputs.None)
-                _image = new ImageBatch(transformer, schema, FeaturizedRowCursor.GetterOf(input, schema), outputs);
+            if (schema.NeedsImages(active))
+                _image = new ImageBatch(transformer, schema, FeaturizedRowCursor.GetterOf(input, schema), schema.ActiveEmbeddings(active));
         }
 
         public override long Position => _input.Position;
@@ -55,9 +53,9 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
 
         public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
         {
-            if (IsColumnActive(column) && !_schema.IsEmbedding(column.Index))
+            if (IsColumnActive(column) && !_schema.IsAdded(column.Index))
                 return _input.GetGetter<TValue>(_schema.Input[column.Index]);
-            return FeaturizedSchema.Cast<TValue>(_active[column.Index] ? EmbeddingGetter(_schema.EmbeddingAt(column.Index)) : null, column);
+            return FeaturizedSchema.Cast<TValue>(_active[column.Index] ? _image!.CreateGetter(_schema.KindAt(column.Index), ComputedSlot) : null, column);
         }
 
         protected override void Dispose(bool disposing)
@@ -71,7 +69,7 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
             base.Dispose(disposing);
         }
 
-        private ValueGetter<VBuffer<float>> EmbeddingGetter(SiglipEmbeddingOutputs output) => (ref VBuffer<float> value) =>
+        private int ComputedSlot()
         {
             if (_input.Position < 0)
                 throw new InvalidOperationException("The row has no values yet.");
@@ -83,7 +81,7 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
                 _computed = _input.Position;
             }
 
-            _image!.CopyEmbedding(0, output, ref value);
-        };
+            return 0;
+        }
     }
 }

@@ -19,10 +19,10 @@ internal sealed class FeaturizedSchema
 {
     public const string ExpectedTypes = "MLImage, a vector of bytes (an encoded image) or text (the path of an image)";
 
-    private readonly SiglipEmbeddingOutputs[] _outputs;
+    private readonly SiglipOutputKind[] _outputs;
 
     /// <exception cref="ArgumentOutOfRangeException">The input column is missing or of a wrong type.</exception>
-    public FeaturizedSchema(DataViewSchema inputSchema, FeaturizerSettings settings, SiglipVisionConfig config)
+    public FeaturizedSchema(DataViewSchema inputSchema, FeaturizerSettings settings, EmbeddingSizes sizes)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
         Input = inputSchema;
@@ -34,9 +34,9 @@ internal sealed class FeaturizedSchema
         var builder = new DataViewSchema.Builder();
         builder.AddColumns(inputSchema);
         foreach ((string name, SiglipOutputKind kind) in settings.Columns)
-            builder.AddColumn(name, TypeOf(kind, config));
+            builder.AddColumn(name, TypeOf(kind, sizes));
         Output = builder.ToSchema();
-        _outputs = [.. settings.Columns.Select(column => FlagOf(column.Value))];
+        _outputs = [.. settings.Columns.Select(column => column.Value)];
     }
 
     public DataViewSchema Input { get; }
@@ -61,13 +61,14 @@ internal sealed class FeaturizedSchema
         SiglipOutputKind.PatchEmbeddings => SiglipEmbeddingOutputs.PatchEmbeddings,
         SiglipOutputKind.PooledEmbedding => SiglipEmbeddingOutputs.PooledEmbedding,
         SiglipOutputKind.MeanPatchEmbedding => SiglipEmbeddingOutputs.MeanPatchEmbedding,
+        SiglipOutputKind.PatchCount or SiglipOutputKind.PatchGrid => SiglipEmbeddingOutputs.None, // known before the model computes
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "There is no such output kind."),
     };
 
-    /// <summary>Whether an index of <see cref="Output"/> is that of an embedding.</summary>
-    public bool IsEmbedding(int index) => index >= Input.Count;
+    /// <summary>Whether an index of <see cref="Output"/> is that of a column that is added.</summary>
+    public bool IsAdded(int index) => index >= Input.Count;
 
-    public SiglipEmbeddingOutputs EmbeddingAt(int index) => _outputs[index - Input.Count];
+    public SiglipOutputKind KindAt(int index) => _outputs[index - Input.Count];
 
     /// <summary>A flag for each column of <see cref="Output"/>.</summary>
     /// <exception cref="ArgumentException">A column is not of this schema.</exception>
@@ -91,17 +92,20 @@ internal sealed class FeaturizedSchema
         for (int index = Input.Count; index < active.Length; index++)
         {
             if (active[index])
-                embeddings |= EmbeddingAt(index);
+                embeddings |= FlagOf(KindAt(index));
         }
 
         return embeddings;
     }
 
+    /// <summary>Whether a column that is added is among the active ones.</summary>
+    public bool NeedsImages(bool[] active) => active.AsSpan(Input.Count).Contains(true);
+
     /// <summary>The columns of the input that the active columns need.</summary>
     public IReadOnlyList<DataViewSchema.Column> Dependencies(bool[] active)
     {
-        bool computes = ActiveEmbeddings(active) != SiglipEmbeddingOutputs.None;
-        return [.. Input.Where(column => active[column.Index] || (computes && column.Index == Source.Index))];
+        bool reads = NeedsImages(active);
+        return [.. Input.Where(column => active[column.Index] || (reads && column.Index == Source.Index))];
     }
 
     public void CheckColumn(DataViewSchema.Column column)
@@ -120,7 +124,11 @@ internal sealed class FeaturizedSchema
             $"Column '{column.Name}' has values of type {column.Type.RawType}, asked for was {typeof(TValue)}.");
     }
 
-    private static VectorDataViewType TypeOf(SiglipOutputKind kind, SiglipVisionConfig config) => kind == SiglipOutputKind.PatchEmbeddings
-        ? new VectorDataViewType(NumberDataViewType.Single, config.NumPatches, config.HiddenSize)
-        : new VectorDataViewType(NumberDataViewType.Single, config.HiddenSize);
+    private static DataViewType TypeOf(SiglipOutputKind kind, EmbeddingSizes sizes) => kind switch
+    {
+        SiglipOutputKind.PatchEmbeddings => new VectorDataViewType(NumberDataViewType.Single, sizes.PatchCount, sizes.HiddenSize),
+        SiglipOutputKind.PatchCount => NumberDataViewType.Single,
+        SiglipOutputKind.PatchGrid => new VectorDataViewType(NumberDataViewType.Single, 2),
+        _ => new VectorDataViewType(NumberDataViewType.Single, sizes.HiddenSize),
+    };
 }

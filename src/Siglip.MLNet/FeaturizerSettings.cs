@@ -1,3 +1,5 @@
+using Siglip.Core;
+
 namespace Siglip.MLNet;
 
 /// <summary>The options without the device, checked and resolved; this is what a saved model holds.</summary>
@@ -21,6 +23,16 @@ internal sealed record FeaturizerSettings
 
     public bool ApplyExifOrientation { get; init; }
 
+    public SiglipPrecision Precision { get; init; }
+
+    public bool InterpolatePositionEncoding { get; init; }
+
+    public int? ImageHeight { get; init; }
+
+    public int? ImageWidth { get; init; }
+
+    public int? MaxNumPatches { get; init; }
+
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     public static FeaturizerSettings From(SiglipImageFeaturizingOptions options)
     {
@@ -40,6 +52,11 @@ internal sealed record FeaturizerSettings
             EmbedWeights = options.EmbedWeights,
             Normalize = options.Normalize,
             ApplyExifOrientation = options.ApplyExifOrientation,
+            Precision = options.Precision,
+            InterpolatePositionEncoding = options.InterpolatePositionEncoding,
+            ImageHeight = options.ImageHeight,
+            ImageWidth = options.ImageWidth,
+            MaxNumPatches = options.MaxNumPatches,
         };
         settings.Validate();
         return settings;
@@ -68,5 +85,22 @@ internal sealed record FeaturizerSettings
             throw new ArgumentOutOfRangeException(nameof(BatchSize), BatchSize, "A batch has at least 1 image.");
         if (!Enum.IsDefined(BadImages))
             throw new ArgumentOutOfRangeException(nameof(BadImages), BadImages, "There is no such handling of bad images.");
+        if (!Enum.IsDefined(Precision))
+            throw new ArgumentOutOfRangeException(nameof(Precision), Precision, "There is no such precision.");
     }
+
+    /// <summary>What the embedder gets of the settings.</summary>
+    /// <param name="device">Torch's name of the device that computes.</param>
+    public SiglipImageEmbedderOptions ToEmbedderOptions(string device) => new()
+    {
+        BatchSize = BatchSize,
+        Device = device,
+        Precision = Precision,
+        InterpolatePositionEncoding = InterpolatePositionEncoding,
+        ImageHeight = ImageHeight,
+        ImageWidth = ImageWidth,
+        MaxNumPatches = MaxNumPatches,
+        Normalize = Normalize,
+        ApplyExifOrientation = ApplyExifOrientation,
+    };
 }

@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using Microsoft.ML;
 using Microsoft.ML.Data;
 using Siglip.Core;
 
@@ -9,14 +10,13 @@ namespace Siglip.MLNet;
 internal sealed class ImageBatch
 {
     private readonly SiglipImageFeaturizingTransformer _transformer;
-    private readonly SiglipImageProcessor _processor;
+    private readonly PixelValueBatch _images;
     private readonly SiglipEmbeddingOutputs _outputs;
     private readonly string _column;
     private readonly ImageSource _source;
     private long[] _rows = [];
     private Exception?[] _faults = []; // of reading or decoding; null where the image is good
-    private float[] _pixelValues = []; // [rows, 3, height, width]
-    private SiglipImageEmbeddings? _embeddings; // null if no image of the batch is good
+    private SiglipImageEmbeddings? _embeddings; // null if no image of the batch is good, or no embedding is wanted
 
     /// <param name="transformer">Whose model computes.</param>
     /// <param name="schema">Names the input column.</param>
@@ -25,7 +25,7 @@ internal sealed class ImageBatch
     public ImageBatch(SiglipImageFeaturizingTransformer transformer, FeaturizedSchema schema, Delegate getter, SiglipEmbeddingOutputs outputs)
     {
         _transformer = transformer;
-        _processor = transformer.Embedder.Processor;
+        _images = transformer.Embedder.CreateBatch();
         _outputs = outputs;
         _column = schema.Source.Name;
         _source = ImageSource.Create(getter, schema.SourceKind, transformer.Settings);
@@ -38,7 +38,7 @@ internal sealed class ImageBatch
     {
         Slots.Ensure(ref _rows, slot);
         Slots.Ensure(ref _faults, slot);
-        Slots.Ensure(ref _pixelValues, slot, _processor.PixelValueCount);
+        _images.Ensure(slot);
         (_rows[slot], _faults[slot]) = (row, null);
         try
         {
@@ -68,41 +68,64 @@ internal sealed class ImageBatch
                 Parallel.For(0, count, Preprocess);
         }
 
-        if (_faults.AsSpan(0, count).Contains(null))
-            _embeddings = _transformer.Embed(_pixelValues, count, _outputs);
+        if (_outputs != SiglipEmbeddingOutputs.None && _faults.AsSpan(0, count).Contains(null))
+            _embeddings = _transformer.Embed(_images, count, _outputs);
     }
 
-    /// <summary>Copies one embedding of one row.</summary>
-    /// <exception cref="FileNotFoundException">The row's file does not exist.</exception>
-    /// <exception cref="InvalidDataException">The row holds no image, or a damaged one.</exception>
-    /// <exception cref="Exception">The input column's getter failed with something that says nothing of the image.</exception>
-    public void CopyEmbedding(int slot, SiglipEmbeddingOutputs output, ref VBuffer<float> destination)
+    /// <summary>A getter of one output, of the row that the consumer stands on.</summary>
+    /// <param name="kind">The output.</param>
+    /// <param name="slot">Gives the row's place in the batch, which is computed.</param>
+    /// <remarks>
+    /// The getter throws <see cref="FileNotFoundException"/> if the row's file does not exist, <see cref="InvalidDataException"/> if the row holds no image,
+    /// or a damaged one, and what the input column's getter threw if that says nothing of the image.
+    /// </remarks>
+    public Delegate CreateGetter(SiglipOutputKind kind, Func<int> slot)
     {
-        int length = _transformer.Embedder.GetLength(output);
+        switch (kind)
+        {
+            case SiglipOutputKind.PatchCount:
+                return (ValueGetter<float>)((ref float value) => value = Grid(slot()) is { } grid ? grid.Count : float.NaN);
+            case SiglipOutputKind.PatchGrid:
+                return (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
+                {
+                    Fill(ref value, 2, Grid(slot()) is { } grid ? [grid.Rows, grid.Columns] : []);
+                });
+            default:
+                SiglipEmbeddingOutputs output = FeaturizedSchema.FlagOf(kind);
+                int length = _transformer.Embedder.GetLength(output);
+                return (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
+                {
+                    int row = slot();
+                    Fill(ref value, length, IsGood(row) ? _embeddings!.Get(output, row) : []);
+                });
+        }
+    }
+
+    // No values stand for a missing image: NaN. Fewer values than the length are followed by zeros: there is no patch.
+    private static void Fill(ref VBuffer<float> destination, int length, ReadOnlySpan<float> values)
+    {
+        VBufferEditor<float> editor = VBufferEditor.Create(ref destination, length);
+        values.CopyTo(editor.Values);
+        editor.Values[values.Length..].Fill(values.IsEmpty ? float.NaN : 0);
+        destination = editor.Commit();
+    }
+
+    private SiglipPatchGrid? Grid(int slot) => IsGood(slot) ? _images.Grids(slot + 1)[slot] : null;
+
+    // False if the image is bad, and bad images are missing values.
+    private bool IsGood(int slot)
+    {
         if (_faults[slot] is not { } fault)
-        {
-            VBufferEditor<float> editor = VBufferEditor.Create(ref destination, length);
-            _embeddings!.Get(output, slot).CopyTo(editor.Values);
-            destination = editor.Commit();
-        }
-        else if (!IsOfImage(fault))
-        {
+            return true;
+        if (!IsOfImage(fault))
             ExceptionDispatchInfo.Throw(fault);
-        }
-        else if (_transformer.Settings.BadImages == BadImageHandling.Missing)
-        {
-            VBufferEditor<float> editor = VBufferEditor.Create(ref destination, length);
-            editor.Values.Fill(float.NaN);
-            destination = editor.Commit();
-        }
-        else
-        {
-            string message = $"Row {_rows[slot]}, column '{_column}': {Sentences.Of(fault)} With BadImages set to "
-                + $"{nameof(BadImageHandling)}.{nameof(BadImageHandling.Missing)} its embedding is NaN instead.";
-            throw fault is FileNotFoundException missing
-                ? new FileNotFoundException(message, missing.FileName, fault)
-                : new InvalidDataException(message, fault);
-        }
+        if (_transformer.Settings.BadImages == BadImageHandling.Missing)
+            return false;
+        string message = $"Row {_rows[slot]}, column '{_column}': {Sentences.Of(fault)} With BadImages set to "
+            + $"{nameof(BadImageHandling)}.{nameof(BadImageHandling.Missing)} its embedding is NaN instead.";
+        throw fault is FileNotFoundException missing
+            ? new FileNotFoundException(message, missing.FileName, fault)
+            : new InvalidDataException(message, fault);
     }
 
     private static bool IsOfImage(Exception exception) => exception is IOException or InvalidDataException or UnauthorizedAccessException
@@ -114,7 +137,7 @@ internal sealed class ImageBatch
             return;
         try
         {
-            _processor.Preprocess(_source.Decode(slot), PixelValuesOf(slot));
+            _images.Preprocess(slot, _source.Decode(slot));
         }
         catch (Exception exception) when (IsOfImage(exception))
         {
@@ -124,9 +147,7 @@ internal sealed class ImageBatch
 
     private void SetFault(int slot, Exception exception)
     {
-        PixelValuesOf(slot).Clear(); // the row takes part in the forward pass, so the others' numbers do not depend on an older batch
+        _images.Clear(slot);
         _faults[slot] = exception;
     }
-
-    private Span<float> PixelValuesOf(int slot) => _transformer.Embedder.PixelValuesOf(_pixelValues, slot);
 }

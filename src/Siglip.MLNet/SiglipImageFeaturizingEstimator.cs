@@ -14,7 +14,7 @@ namespace Siglip.MLNet;
 /// | -- | -- |
 /// | Does this estimator need to look at the data to train its parameters? | No |
 /// | Input column data type | <xref:Microsoft.ML.Data.MLImage>, a vector of <xref:System.Byte> (an encoded image), or [Text](<xref:Microsoft.ML.Data.TextDataViewType>) (the path of an image) |
-/// | Output column data type | Vector of <xref:System.Single>, [patches, hidden] or [hidden] |
+/// | Output column data type | Vector of <xref:System.Single>, [patches, hidden], [hidden] or [2]; <xref:System.Single> for the number of patches |
 /// | Required NuGet in addition to Microsoft.ML | Siglip.MLNet, and one of TorchSharp-cpu, TorchSharp-cuda-linux, TorchSharp-cuda-windows |
 /// | Exportable to ONNX | No |
 ///
@@ -65,7 +65,7 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
     {
         ArgumentNullException.ThrowIfNull(input);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model);
-        _ = new FeaturizedSchema(input.Schema, _settings, checkpoint.Config); // before the weights are loaded
+        _ = new FeaturizedSchema(input.Schema, _settings, CheckpointLoading.Check(_settings, checkpoint)); // before the weights are loaded
         return CheckpointLoading.Load(_environment, _settings, _device, checkpoint, _settings.EmbedWeights ? null : checkpoint.ComputeSha256());
     }
 
@@ -83,8 +83,8 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
         var columns = new OrderedDictionary<string, SchemaShape.Column>();
         foreach (SchemaShape.Column column in inputSchema)
             columns[column.Name] = column;
-        foreach ((string name, _) in _settings.Columns)
-            columns[name] = Environments.FloatVectorColumn(name);
+        foreach ((string name, SiglipOutputKind kind) in _settings.Columns)
+            columns[name] = Environments.FloatColumn(name, isVector: kind != SiglipOutputKind.PatchCount);
         return new SchemaShape(columns.Values);
     }
 

@@ -1,3 +1,5 @@
+using Siglip.Core;
+
 namespace Siglip.MLNet;
 
 /// <summary>What a <see cref="SiglipImageFeaturizingEstimator"/> reads, computes and adds.</summary>
@@ -43,6 +45,29 @@ public sealed record SiglipImageFeaturizingOptions
     /// weights, and loading fails unless the checkpoint is there with the same weights, configuration and preprocessing.</summary>
     /// <value>The default is true.</value>
     public bool EmbedWeights { get; init; } = true;
+
+    /// <summary>The floating-point type in which the model computes. It is part of a saved model, whose weights have
+    /// this type, too.</summary>
+    /// <value>The default is <see cref="SiglipPrecision.Float32"/>.</value>
+    public SiglipPrecision Precision { get; init; }
+
+    /// <summary>Whether a model with fixed resolution takes images of another size than its own, with position embeddings interpolated (bicubic) to their
+    /// grid of patches, as transformers' <c>interpolate_pos_encoding</c> does. The size is that of the checkpoint's preprocessing, or
+    /// <see cref="ImageHeight"/> and <see cref="ImageWidth"/>.</summary>
+    /// <value>The default is false.</value>
+    public bool InterpolatePositionEncoding { get; init; }
+
+    /// <summary>Height to which images are resized, in pixels; other than the model's only with <see cref="InterpolatePositionEncoding"/>.</summary>
+    /// <value>At least the patch size; the default, null, is that of the checkpoint's preprocessing.</value>
+    public int? ImageHeight { get; init; }
+
+    /// <summary>Width to which images are resized, in pixels; other than the model's only with <see cref="InterpolatePositionEncoding"/>.</summary>
+    /// <value>At least the patch size; the default, null, is that of the checkpoint's preprocessing.</value>
+    public int? ImageWidth { get; init; }
+
+    /// <summary>The most patches of an image, for a model with variable resolution (NaFlex).</summary>
+    /// <value>From 1 to 65,536; the default, null, is that of the checkpoint's preprocessing.</value>
+    public int? MaxNumPatches { get; init; }
 
     /// <summary>Whether each embedding (each patch's, for patch embeddings) is scaled to length 1.</summary>
     /// <value>The default is false.</value>

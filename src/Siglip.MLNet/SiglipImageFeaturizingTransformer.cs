@@ -85,14 +85,14 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
     internal FeaturizedSchema Bind(DataViewSchema inputSchema)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return new FeaturizedSchema(inputSchema, Settings, Embedder.Config);
+        return new FeaturizedSchema(inputSchema, Settings, new EmbeddingSizes(Embedder.PatchCount, Embedder.Config.HiddenSize));
     }
 
     /// <summary>One forward pass.</summary>
-    internal SiglipImageEmbeddings Embed(float[] pixelValues, int count, SiglipEmbeddingOutputs outputs)
+    internal SiglipImageEmbeddings Embed(PixelValueBatch images, int count, SiglipEmbeddingOutputs outputs)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        SiglipImageEmbeddings embeddings = Embedder.EmbedPixelValues(pixelValues, count, outputs);
+        SiglipImageEmbeddings embeddings = Embedder.Embed(images, count, outputs);
         Interlocked.Increment(ref _forwardPasses);
         return embeddings;
     }

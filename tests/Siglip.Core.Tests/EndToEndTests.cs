@@ -33,7 +33,7 @@ public sealed class EndToEndTests
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(ReferenceModels.Folder("image_classification"));
         using SiglipForImageClassification model = checkpoint.LoadForImageClassification();
-        var processor = new SiglipImageProcessor(checkpoint.ProcessorConfig);
+        var processor = new SiglipImageProcessor((SiglipImageProcessorConfig)checkpoint.ProcessorConfig);
         float[] pixels = new float[Images.Length * processor.PixelValueCount];
         for (int i = 0; i < Images.Length; i++)
             processor.Preprocess(RgbImage.Load(Images[i]), pixels.AsSpan(i * processor.PixelValueCount, processor.PixelValueCount));

@@ -23,8 +23,10 @@ internal sealed class CheckpointClassifier : IImageClassifier
     {
         Device device = TorchDevice.Find(deviceName);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
-        var processor = new SiglipImageProcessor(checkpoint.ProcessorConfig, checkpoint.Config);
-        return new CheckpointClassifier(checkpoint.LoadForImageClassification(), processor, device);
+        if ((checkpoint.Config, checkpoint.ProcessorConfig) is (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig))
+            SiglipImageProcessor.CheckFit(processorConfig, config); // before the weights are read
+        SiglipForImageClassification loaded = checkpoint.LoadForImageClassification();
+        return new CheckpointClassifier(loaded, new SiglipImageProcessor(loaded.ProcessorConfig!), device);
     }
 
     /// <inheritdoc/>

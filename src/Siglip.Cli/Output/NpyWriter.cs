@@ -9,10 +9,12 @@ namespace Siglip.Cli;
 internal sealed class NpyWriter : IEmbeddingWriter
 {
     private readonly Stream _stream;
+    private readonly float[] _row; // for rows that are padded
 
     public NpyWriter(Stream stream, int rows, int[] rowShape)
     {
         _stream = stream;
+        _row = new float[rowShape.Aggregate(1, (length, size) => checked(length * size))];
         string shape = string.Join(", ", rowShape.Prepend(rows).Select(size => size.ToString(CultureInfo.InvariantCulture)));
         string header = $"{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}";
         const int Prefix = 10; // magic, version, length of the header
@@ -25,6 +27,13 @@ internal sealed class NpyWriter : IEmbeddingWriter
 
     public void Write(string path, float[] values)
     {
+        if (values.Length < _row.Length) // an image with fewer patches than the most: zeros follow
+        {
+            _row.AsSpan().Clear();
+            values.CopyTo(_row, 0);
+            values = _row;
+        }
+
         if (BitConverter.IsLittleEndian)
         {
             _stream.Write(MemoryMarshal.AsBytes(values.AsSpan()));

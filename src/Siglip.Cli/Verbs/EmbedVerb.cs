@@ -68,7 +68,7 @@ internal static class EmbedVerb
             StagedFiles.CheckWritable(pathsOutput);
         using SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(model, options);
         bool patches = embedder.Output == SiglipEmbeddingOutputs.PatchEmbeddings;
-        int[] shape = patches ? [embedder.Config.NumPatches, embedder.Config.HiddenSize] : [embedder.Config.HiddenSize];
+        int[] shape = patches ? [embedder.PatchCount, embedder.Config.HiddenSize] : [embedder.Config.HiddenSize];
 
         var failed = new List<string>();
         long start = Stopwatch.GetTimestamp();

@@ -135,7 +135,8 @@ internal static class FinetuneVerb
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(name);
         bool sameLabels = checkpoint.Labels?.SequenceEqual(labels) ?? false;
-        return (sameLabels ? checkpoint.LoadForImageClassification() : checkpoint.LoadForImageClassification(labels), checkpoint.ProcessorConfig);
+        SiglipForImageClassification model = sameLabels ? checkpoint.LoadForImageClassification() : checkpoint.LoadForImageClassification(labels);
+        return (model, model.ProcessorConfig!);
     }
 
     private static string Describe(SiglipTrainingProgress state) => string.Create(CultureInfo.InvariantCulture,

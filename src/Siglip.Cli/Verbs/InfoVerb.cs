@@ -19,8 +19,8 @@ internal static class InfoVerb
     private static int Run(string model, bool json)
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
-        SiglipVisionConfig config = checkpoint.Config;
-        SiglipImageProcessorConfig processor = checkpoint.ProcessorConfig;
+        SiglipVisionConfigBase config = checkpoint.Config;
+        SiglipImageProcessorConfigBase processor = checkpoint.ProcessorConfig;
         long parameters = ExpectedTensors.OfVisionModel(config).Sum(tensor => tensor.Shape.Aggregate(1L, (product, size) => product * size));
         if (json)
         {
@@ -29,7 +29,7 @@ internal static class InfoVerb
                 ["source"] = checkpoint.Source,
                 ["config"] = JsonNode.Parse(config.ToJson()),
                 ["preprocessor_config"] = JsonNode.Parse(processor.ToJson()),
-                ["patches"] = config.NumPatches,
+                ["patches"] = config.NumPositions,
                 ["parameters"] = parameters,
                 ["dtype"] = checkpoint.StoredDtype.ToString(),
                 ["labels"] = checkpoint.Labels is { } names ? new JsonArray([.. names.Select(name => JsonValue.Create(name))]) : null,
@@ -41,15 +41,16 @@ internal static class InfoVerb
         Results.WriteTable(["", ""],
         [
             ["source", checkpoint.Source],
-            ["image", $"{config.ImageSize} x {config.ImageSize} pixels, {config.NumChannels} channels"],
-            ["patches", $"{config.NumPatches} of {config.PatchSize} x {config.PatchSize} pixels"],
+            ["image", config is SiglipVisionConfig { ImageSize: var size } ? $"{size} x {size} pixels, {config.NumChannels} channels" : $"any size, {config.NumChannels} channels"],
+            ["patches", $"{config.NumPositions} of {config.PatchSize} x {config.PatchSize} pixels"],
             ["hidden size", $"{config.HiddenSize} (MLP {config.IntermediateSize})"],
             ["layers", $"{config.NumHiddenLayers}, {config.NumAttentionHeads} heads"],
             ["activation", $"{config.HiddenAct}, layer_norm_eps {config.LayerNormEps}"],
             ["pooling head", config.VisionUseHead ? "yes" : "no"],
             ["parameters", $"{parameters:N0} in the vision transformer, stored as {checkpoint.StoredDtype}"],
-            ["embeddings", $"patches [{config.NumPatches}, {config.HiddenSize}], mean [{config.HiddenSize}]" + (config.VisionUseHead ? $", pooled [{config.HiddenSize}]" : "")],
-            ["preprocessing", $"{(processor.DoResize ? $"{processor.Resample.ToString().ToLowerInvariant()} to {processor.Height} x {processor.Width}" : "no resizing")}, "
+            ["embeddings", $"patches [{config.NumPositions}, {config.HiddenSize}], mean [{config.HiddenSize}]" + (config.VisionUseHead ? $", pooled [{config.HiddenSize}]" : "")],
+            ["preprocessing", $"{(processor.DoResize ? $"{processor.Resample.ToString().ToLowerInvariant()} to "
+                + (processor is SiglipImageProcessorConfig { Height: var height, Width: var width } ? $"{height} x {width}" : $"at most {((Siglip2ImageProcessorConfig)processor).MaxNumPatches} patches") : "no resizing")}, "
                 + $"mean [{string.Join(", ", processor.ImageMean)}], std [{string.Join(", ", processor.ImageStd)}]"],
             ["labels", checkpoint.Labels is { } labels ? string.Join(", ", labels) : "none"],
             ["weights' SHA-256", checkpoint.ComputeSha256()],

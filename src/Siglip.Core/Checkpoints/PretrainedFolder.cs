@@ -7,12 +7,13 @@ namespace Siglip.Core;
 /// <summary>What loading and saving have in common for all models.</summary>
 internal static class PretrainedFolder
 {
-    public static TModel Load<TModel>(string name, SiglipLoadOptions? options, Func<SiglipCheckpoint, TModel> load)
+    public static TModel Load<TModel>(string name, SiglipLoadOptions? options, Func<SiglipCheckpoint, SiglipPrecision, TModel> load)
         where TModel : nn.Module
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(name);
-        Device device = TorchDevice.Find((options ?? new SiglipLoadOptions()).Device);
-        TModel model = load(checkpoint);
+        options ??= new SiglipLoadOptions();
+        Device device = TorchDevice.Find(options.Device);
+        TModel model = load(checkpoint, options.Precision);
         try
         {
             return model.to(device);
@@ -24,23 +25,33 @@ internal static class PretrainedFolder
         }
     }
 
-    public static void Save(
-        nn.Module model, SiglipVisionConfig config, JsonObject json, string folder, SiglipImageProcessorConfig? processor, ScalarType storedDtype)
+    /// <summary>The preprocessing to save with a model of fixed resolution.</summary>
+    /// <exception cref="ArgumentException">A value is out of range, or the images would not have the model's size.</exception>
+    public static SiglipImageProcessorConfig Fitting(SiglipImageProcessorConfig? processor, SiglipVisionConfig model)
+    {
+        processor ??= new SiglipImageProcessorConfig { Height = model.ImageSize, Width = model.ImageSize };
+        processor.Validate();
+        processor.CheckSize(model);
+        return processor;
+    }
+
+    /// <param name="model">Its state dict is saved.</param>
+    /// <param name="json">The config.json, but for the type.</param>
+    /// <param name="folder">Created if it does not exist.</param>
+    /// <param name="processor">Checked to fit the model.</param>
+    /// <param name="storedDtype">Float32, Float16 or BFloat16.</param>
+    public static void Save(nn.Module model, JsonObject json, string folder, SiglipImageProcessorConfigBase processor, ScalarType storedDtype)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (storedDtype is not (ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16))
             throw new ArgumentException($"The stored type is {storedDtype}, expected Float32, Float16 or BFloat16.", nameof(storedDtype));
-        processor ??= new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize };
-        processor.Validate();
-        processor.CheckSize(config);
-
         json["torch_dtype"] = storedDtype.ToString().ToLowerInvariant();
         SafetensorsPart[] parts = [.. model.state_dict().Select(pair => SafetensorsFile.ToPart(pair.Key, pair.Value, storedDtype))];
         StagedFiles.Saving(folder, () => Directory.CreateDirectory(folder));
         using var staged = new StagedFiles();
         staged.Add(Path.Combine(folder, CheckpointWeights.FileName), stream => SafetensorsFile.Write(stream, parts, metadata: null));
         staged.AddText(Path.Combine(folder, "preprocessor_config.json"), processor.ToJson());
-        staged.AddText(Path.Combine(folder, "config.json"), json.ToJsonString(SiglipImageProcessorConfig.Indented));
+        staged.AddText(Path.Combine(folder, "config.json"), json.ToJsonString(SiglipImageProcessorConfigBase.Indented));
         staged.Commit();
     }
 }

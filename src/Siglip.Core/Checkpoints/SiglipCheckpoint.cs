@@ -30,19 +30,21 @@ public sealed partial class SiglipCheckpoint : IDisposable
     {
         _weights = weights;
         (ConfigJson, PreprocessorJson, Source) = (configJson, preprocessorJson, source);
-        Config = SiglipVisionConfig.FromJson(configJson, configSource);
-        ProcessorConfig = SiglipImageProcessorConfig.FromJson(preprocessorJson, preprocessorSource);
+        Config = SiglipVisionConfigBase.FromJson(configJson, configSource);
+        ProcessorConfig = SiglipImageProcessorConfigBase.FromJson(preprocessorJson, preprocessorSource, Config);
         _prefix = Tensors.Keys.Any(name => name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal)) ? ExpectedTensors.Prefix : "";
         CheckVisionTensors();
         StoredDtype = Tensors[_prefix + "embeddings.patch_embedding.weight"].Dtype;
         _configSource = configSource;
     }
 
-    /// <summary>The sizes of the vision model.</summary>
-    public SiglipVisionConfig Config { get; }
+    /// <summary>The sizes of the vision model: a <see cref="SiglipVisionConfig"/> if it has fixed resolution, a <see cref="Siglip2VisionConfig"/> if it has
+    /// variable resolution (NaFlex).</summary>
+    public SiglipVisionConfigBase Config { get; }
 
-    /// <summary>How images become the model's pixel values.</summary>
-    public SiglipImageProcessorConfig ProcessorConfig { get; }
+    /// <summary>How images become the model's pixel values: a <see cref="SiglipImageProcessorConfig"/>, or a
+    /// <see cref="Siglip2ImageProcessorConfig"/> if the model has variable resolution.</summary>
+    public SiglipImageProcessorConfigBase ProcessorConfig { get; }
 
     /// <summary>The classes' names in the order of the logits (<c>id2label</c>); null if the checkpoint has no classifier.</summary>
     /// <exception cref="InvalidDataException">The configuration does not name each class once. The vision model can be loaded all the same.</exception>
@@ -52,7 +54,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     /// <summary>The full path of the folder, or <see cref="Nano"/>.</summary>
     public string Source { get; }
 
-    /// <summary>The type in which the weights are stored: Float32, Float16 or BFloat16. Models compute in Float32.</summary>
+    /// <summary>The type in which the weights are stored: Float32, Float16 or BFloat16. Models compute in the precision in which they are loaded.</summary>
     public ScalarType StoredDtype { get; }
 
     /// <summary>All tensors of the file or files, under their stored names.</summary>
@@ -87,23 +89,42 @@ public sealed partial class SiglipCheckpoint : IDisposable
         throw new FileNotFoundException($"The folder '{folder}' does not exist.{advice}", folder);
     }
 
-    /// <summary>Loads the vision model; a classifier is ignored.</summary>
+    /// <summary>Loads the vision model of a checkpoint with fixed resolution; a classifier is ignored.</summary>
+    /// <param name="precision">The type of the parameters, in which the model computes.</param>
     /// <returns>A model on the CPU, in evaluation mode, which the caller owns.</returns>
+    /// <exception cref="InvalidOperationException">The model has variable resolution: <see cref="LoadSiglip2VisionModel"/> loads it.</exception>
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
-    public SiglipVisionModel LoadVisionModel()
+    public SiglipVisionModel LoadVisionModel(SiglipPrecision precision = SiglipPrecision.Float32)
+    {
+        (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig) = FixedResolution();
+        return Load(() => new SiglipVisionModel(config) { ProcessorConfig = processorConfig }, precision);
+    }
+
+    /// <summary>Loads the vision model of a checkpoint with variable resolution (NaFlex); a classifier is ignored.</summary>
+    /// <param name="precision">The type of the parameters, in which the model computes.</param>
+    /// <returns>A model on the CPU, in evaluation mode, which the caller owns.</returns>
+    /// <exception cref="InvalidOperationException">The model has fixed resolution: <see cref="LoadVisionModel"/> loads it.</exception>
+    /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
+    public Siglip2VisionModel LoadSiglip2VisionModel(SiglipPrecision precision = SiglipPrecision.Float32)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return Load(() => new SiglipVisionModel(Config) { ProcessorConfig = ProcessorConfig });
+        return (Config, ProcessorConfig) is (Siglip2VisionConfig config, Siglip2ImageProcessorConfig processorConfig)
+            ? Load(() => new Siglip2VisionModel(config) { ProcessorConfig = processorConfig }, precision)
+            : throw new InvalidOperationException($"'{Source}' is a model with fixed resolution; load it as a {nameof(SiglipVisionModel)}.");
     }
 
     /// <summary>Loads the vision model with its classifier.</summary>
     /// <returns>A model on the CPU, in evaluation mode, which the caller owns.</returns>
-    /// <exception cref="InvalidOperationException">The checkpoint has no classifier.</exception>
+    /// <exception cref="InvalidOperationException">The checkpoint has no classifier, or variable resolution.</exception>
     /// <exception cref="InvalidDataException">The classifier does not fit the configuration, or a label occurs twice.</exception>
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
-    public SiglipForImageClassification LoadForImageClassification()
+    public SiglipForImageClassification LoadForImageClassification() => LoadForImageClassification(SiglipPrecision.Float32);
+
+    /// <inheritdoc cref="LoadForImageClassification()"/>
+    /// <param name="precision">The type of the parameters, in which the model computes.</param>
+    internal SiglipForImageClassification LoadForImageClassification(SiglipPrecision precision)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig) = FixedResolution();
         if (Labels is null)
             throw new InvalidOperationException($"'{Source}' has no classifier (no tensor classifier.weight). Load it as a "
                 + "SiglipVisionModel, or train a classifier first.");
@@ -119,18 +140,19 @@ public sealed partial class SiglipCheckpoint : IDisposable
             throw new InvalidDataException($"'{Source}': id2label in {ConfigName} has the label '{twice}' twice; give each "
                 + "class a name of its own.");
 
-        return Load(() => new SiglipForImageClassification(Config, Labels) { ProcessorConfig = ProcessorConfig });
+        return Load(() => new SiglipForImageClassification(config, Labels) { ProcessorConfig = processorConfig }, precision);
     }
 
     /// <summary>Loads the vision model with a new classifier for other classes, to be trained.</summary>
     /// <param name="labels">The classes' names; at least one, no two alike.</param>
     /// <returns>A model on the CPU, in evaluation mode, which the caller owns; the classifier's weights are drawn from torch's generator.</returns>
     /// <exception cref="ArgumentException">There is no label, or one of them twice.</exception>
+    /// <exception cref="InvalidOperationException">The model has variable resolution.</exception>
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
     public SiglipForImageClassification LoadForImageClassification(IReadOnlyList<string> labels)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        return Load(() => new SiglipForImageClassification(Config, labels) { ProcessorConfig = ProcessorConfig }, withClassifier: false);
+        (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig) = FixedResolution();
+        return Load(() => new SiglipForImageClassification(config, labels) { ProcessorConfig = processorConfig }, SiglipPrecision.Float32, withClassifier: false);
     }
 
     /// <summary>Computes the SHA-256 of the weights.</summary>
@@ -239,9 +261,18 @@ public sealed partial class SiglipCheckpoint : IDisposable
     private static bool IsOfOtherParts(string name) =>
         name is "logit_scale" or "logit_bias" || name.StartsWith("text_model.", StringComparison.Ordinal);
 
-    private TModel Load<TModel>(Func<TModel> create, bool withClassifier = true)
+    private (SiglipVisionConfig Config, SiglipImageProcessorConfig ProcessorConfig) FixedResolution()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return (Config, ProcessorConfig) is (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig)
+            ? (config, processorConfig)
+            : throw new InvalidOperationException($"'{Source}' is a model with variable resolution (NaFlex); load it as a {nameof(Siglip2VisionModel)}.");
+    }
+
+    private TModel Load<TModel>(Func<TModel> create, SiglipPrecision precision, bool withClassifier = true)
         where TModel : nn.Module
     {
+        ScalarType dtype = precision.ToDtype();
         TModel model;
         using (Initialization.Skip())
             model = create();
@@ -250,6 +281,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
         {
             using var noGradients = no_grad();
             using DisposeScope scope = NewDisposeScope();
+            model.to(dtype);
             foreach ((string name, Tensor parameter) in model.state_dict())
             {
                 if (name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal))

@@ -11,14 +11,14 @@ public static class SiglipForImageClassificationPretrained
     {
         /// <summary>Loads a vision model with a classifier.</summary>
         /// <param name="model">A folder; see <see cref="SiglipCheckpoint.Open"/>.</param>
-        /// <param name="options">Where it computes; null for the defaults.</param>
+        /// <param name="options">Where and how it computes; null for the defaults.</param>
         /// <returns>A model in evaluation mode, which the caller owns.</returns>
         /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
         /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration.</exception>
         /// <exception cref="ArgumentException">The device does not exist.</exception>
         /// <exception cref="InvalidOperationException">The checkpoint has no classifier, or the device is a GPU, but CUDA is not available.</exception>
         public static SiglipForImageClassification FromPretrained(string model, SiglipLoadOptions? options = null) =>
-            PretrainedFolder.Load(model, options, checkpoint => checkpoint.LoadForImageClassification());
+            PretrainedFolder.Load(model, options, static (checkpoint, precision) => checkpoint.LoadForImageClassification(precision));
     }
 
     extension(SiglipForImageClassification model)
@@ -44,7 +44,7 @@ public static class SiglipForImageClassificationPretrained
                 ["problem_type"] = "single_label_classification",
                 ["vision_config"] = vision,
             };
-            PretrainedFolder.Save(model, model.Config, config, folder, processor ?? model.ProcessorConfig, storedDtype);
+            PretrainedFolder.Save(model, config, folder, PretrainedFolder.Fitting(processor ?? model.ProcessorConfig, model.Config), storedDtype);
         }
     }
 }

@@ -10,14 +10,14 @@ public static class SiglipVisionModelPretrained
     {
         /// <summary>Loads a vision model.</summary>
         /// <param name="model">A folder, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
-        /// <param name="options">Where it computes; null for the defaults.</param>
+        /// <param name="options">Where and how it computes; null for the defaults.</param>
         /// <returns>A model in evaluation mode, which the caller owns.</returns>
         /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
         /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration.</exception>
         /// <exception cref="ArgumentException">The device does not exist.</exception>
-        /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
+        /// <exception cref="InvalidOperationException">The model has variable resolution (NaFlex), or the device is a GPU, but CUDA is not available.</exception>
         public static SiglipVisionModel FromPretrained(string model, SiglipLoadOptions? options = null) =>
-            PretrainedFolder.Load(model, options, checkpoint => checkpoint.LoadVisionModel());
+            PretrainedFolder.Load(model, options, static (checkpoint, precision) => checkpoint.LoadVisionModel(precision));
     }
 
     extension(SiglipVisionModel model)
@@ -32,7 +32,8 @@ public static class SiglipVisionModelPretrained
         public void SavePretrained(string folder, SiglipImageProcessorConfig? processor = null, ScalarType storedDtype = ScalarType.Float32)
         {
             ArgumentNullException.ThrowIfNull(model);
-            PretrainedFolder.Save(model, model.Config, model.Config.ToJsonObject(), folder, processor ?? model.ProcessorConfig, storedDtype);
+            PretrainedFolder.Save(
+                model, model.Config.ToJsonObject(), folder, PretrainedFolder.Fitting(processor ?? model.ProcessorConfig, model.Config), storedDtype);
         }
     }
 }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Siglip.Core;
 
 /// <summary>Compares the tensors of a checkpoint with those that its configuration asks for; all differences become one error.</summary>
-internal sealed class TensorFaults(SiglipVisionConfig config, IReadOnlyDictionary<string, SafetensorsEntry> stored)
+internal sealed class TensorFaults(SiglipVisionConfigBase config, IReadOnlyDictionary<string, SafetensorsEntry> stored)
 {
     private const int MaxListed = 10;
 
@@ -46,7 +46,7 @@ internal sealed class TensorFaults(SiglipVisionConfig config, IReadOnlyDictionar
     }
 
     private string Reason(string name) =>
-        name.EndsWith("position_embedding.weight", StringComparison.Ordinal) ? $" for image size {config.ImageSize}"
+        name.EndsWith("position_embedding.weight", StringComparison.Ordinal) ? (config is SiglipVisionConfig { ImageSize: var size } ? $" for image size {size}" : $" for num_patches {config.NumPositions}")
         : name.EndsWith("patch_embedding.weight", StringComparison.Ordinal) ? $" for patch size {config.PatchSize}"
         : "";
 }

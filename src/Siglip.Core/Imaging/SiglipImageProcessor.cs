@@ -9,10 +9,9 @@ namespace Siglip.Core;
 /// </remarks>
 public sealed class SiglipImageProcessor
 {
-    private const int Channels = 3;
-    private const int GreyLevels = 256;
+    private const int Channels = PixelValueTable.Channels;
 
-    private readonly float[] _pixelValues; // [channels, grey levels]
+    private readonly PixelValueTable _table;
 
     /// <summary>Creates a processor.</summary>
     /// <param name="config">What it does.</param>
@@ -23,22 +22,7 @@ public sealed class SiglipImageProcessor
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
         Config = config;
-        _pixelValues = new float[Channels * GreyLevels];
-        for (int i = 0; i < _pixelValues.Length; i++)
-            _pixelValues[i] = PixelValue(i % GreyLevels, i / GreyLevels);
-    }
-
-    /// <summary>Creates the processor of a model.</summary>
-    /// <exception cref="ArgumentException">A value is out of range, or the pixel values would not have the model's size and channels.</exception>
-    internal SiglipImageProcessor(SiglipImageProcessorConfig config, SiglipVisionConfig model) : this(config) => CheckFit(config, model);
-
-    /// <summary>Checks that the pixel values have the model's size and channels.</summary>
-    /// <exception cref="ArgumentException">They do not.</exception>
-    internal static void CheckFit(SiglipImageProcessorConfig config, SiglipVisionConfig model)
-    {
-        config.CheckSize(model);
-        if (model.NumChannels != Channels)
-            throw new ArgumentException($"The model expects images of {model.NumChannels} channels; images are read as RGB, {Channels} channels.");
+        _table = new PixelValueTable(config);
     }
 
     /// <summary>What this processor does.</summary>
@@ -52,7 +36,7 @@ public sealed class SiglipImageProcessor
     /// <returns>Pixel values [3, height, width], row-major; in [-1, 1] with the default mean and std.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="image"/> is null.</exception>
     /// <exception cref="ArgumentException">
-    /// <see cref="SiglipImageProcessorConfig.DoResize"/> is false and the image does not have the configured size.
+    /// <see cref="SiglipImageProcessorConfigBase.DoResize"/> is false and the image does not have the configured size.
     /// </exception>
     public float[] Preprocess(RgbImage image)
     {
@@ -66,7 +50,7 @@ public sealed class SiglipImageProcessor
     /// <param name="destination">Receives pixel values [3, height, width], row-major; in [-1, 1] with the default mean and std.</param>
     /// <exception cref="ArgumentNullException"><paramref name="image"/> is null.</exception>
     /// <exception cref="ArgumentException">
-    /// The destination's length is not <see cref="PixelValueCount"/>; or <see cref="SiglipImageProcessorConfig.DoResize"/> is false and
+    /// The destination's length is not <see cref="PixelValueCount"/>; or <see cref="SiglipImageProcessorConfigBase.DoResize"/> is false and
     /// the image does not have the configured size.
     /// </exception>
     public void Preprocess(RgbImage image, Span<float> destination)
@@ -86,11 +70,27 @@ public sealed class SiglipImageProcessor
         int plane = Config.Height * Config.Width;
         for (int channel = 0; channel < Channels; channel++)
         {
-            ReadOnlySpan<float> values = _pixelValues.AsSpan(channel * GreyLevels, GreyLevels);
+            ReadOnlySpan<float> values = _table[channel];
             Span<float> to = destination.Slice(channel * plane, plane); // [height, width]
             for (int i = 0, from = channel; i < to.Length; i++, from += Channels)
                 to[i] = values[data[from]];
         }
+    }
+
+    /// <summary>Checks that the pixel values have the model's size and channels.</summary>
+    /// <param name="config">The preprocessing.</param>
+    /// <param name="model">The model's sizes.</param>
+    /// <param name="anySize">Whether any size of at least one patch fits, because position embeddings are interpolated.</param>
+    /// <exception cref="ArgumentException">They do not.</exception>
+    internal static void CheckFit(SiglipImageProcessorConfig config, SiglipVisionConfig model, bool anySize = false)
+    {
+        if (model.NumChannels != Channels)
+            throw new ArgumentException($"The model expects images of {model.NumChannels} channels; images are read as RGB, {Channels} channels.");
+        if (!anySize)
+            config.CheckSize(model);
+        else if (config.Height < model.PatchSize || config.Width < model.PatchSize)
+            throw new ArgumentException($"The preprocessing makes images of {config.Height} x {config.Width} pixels, smaller than the model's patches of "
+                + $"{model.PatchSize} x {model.PatchSize}; make them larger.");
     }
 
     internal RgbImage Resize(RgbImage image)
@@ -102,12 +102,5 @@ public sealed class SiglipImageProcessor
         throw new ArgumentException(
             $"The image has {image.Width} x {image.Height} pixels (width x height), expected {Config.Width} x {Config.Height}, because "
             + "do_resize is false. Resize the image first, or set do_resize to true.", nameof(image));
-    }
-
-    // Same types in the same order as transformers with NumPy: rescaling in float64, stored as float32, then normalizing in float32.
-    private float PixelValue(int greyLevel, int channel)
-    {
-        float value = Config.DoRescale ? (float)(greyLevel * Config.RescaleFactor) : greyLevel;
-        return Config.DoNormalize ? (value - Config.ImageMean[channel]) / Config.ImageStd[channel] : value;
     }
 }

@@ -5,13 +5,13 @@ internal static class ExpectedTensors
 {
     public const string Prefix = "vision_model.";
 
-    /// <summary>The state dict of <see cref="SiglipVisionModel"/>, without <see cref="Prefix"/>.</summary>
-    public static IEnumerable<(string Name, long[] Shape)> OfVisionModel(SiglipVisionConfig config)
+    /// <summary>The state dict of a vision model, without <see cref="Prefix"/>.</summary>
+    public static IEnumerable<(string Name, long[] Shape)> OfVisionModel(SiglipVisionConfigBase config)
     {
         long hidden = config.HiddenSize;
-        yield return ("embeddings.patch_embedding.weight", [hidden, config.NumChannels, config.PatchSize, config.PatchSize]);
+        yield return ("embeddings.patch_embedding.weight", config.PatchEmbeddingShape);
         yield return ("embeddings.patch_embedding.bias", [hidden]);
-        yield return ("embeddings.position_embedding.weight", [config.NumPatches, hidden]);
+        yield return ("embeddings.position_embedding.weight", [config.NumPositions, hidden]);
 
         for (int i = 0; i < config.NumHiddenLayers; i++)
         {
@@ -51,7 +51,7 @@ internal static class ExpectedTensors
     }
 
     /// <summary>The classifier of <see cref="SiglipForImageClassification"/>.</summary>
-    public static IEnumerable<(string Name, long[] Shape)> OfClassifier(SiglipVisionConfig config, int labels) =>
+    public static IEnumerable<(string Name, long[] Shape)> OfClassifier(SiglipVisionConfigBase config, int labels) =>
         Linear("classifier", config.HiddenSize, labels);
 
     private static (string Name, long[] Shape)[] Linear(string name, long from, long to) => [(name + ".weight", [to, from]), (name + ".bias", [to])];

@@ -16,7 +16,8 @@ internal static class ModuleConfig
     }
 
     /// <summary>Loads libtorch and checks the sizes, before the first tensor is created.</summary>
-    public static SiglipVisionConfig Check(SiglipVisionConfig config)
+    public static TConfig Check<TConfig>(TConfig config)
+        where TConfig : SiglipVisionConfigBase
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
@@ -26,7 +27,7 @@ internal static class ModuleConfig
 
     /// <summary>Checks, before the first tensor of a whole model is created, that its parameters fit into this machine's memory.</summary>
     /// <exception cref="ArgumentException">They do not.</exception>
-    public static void CheckMemory(SiglipVisionConfig config)
+    public static void CheckMemory(SiglipVisionConfigBase config)
     {
         double needed = ExpectedTensors.OfVisionModel(config).Sum(tensor => tensor.Shape.Aggregate((double)sizeof(float), (bytes, size) => bytes * size));
         double available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;

@@ -18,7 +18,7 @@ public sealed class SiglipAttention : nn.Module<Tensor, Tensor>
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
-    public SiglipAttention(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipAttention)))
+    public SiglipAttention(SiglipVisionConfigBase config) : base(ModuleConfig.Name(nameof(SiglipAttention)))
     {
         ModuleConfig.Check(config);
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
@@ -38,24 +38,33 @@ public sealed class SiglipAttention : nn.Module<Tensor, Tensor>
     /// <summary>Attends with the fused kernel.</summary>
     /// <param name="hiddenStates">[batch, patches, hidden].</param>
     /// <returns>[batch, patches, hidden].</returns>
-    public override Tensor forward(Tensor hiddenStates)
+    public override Tensor forward(Tensor hiddenStates) => Forward(hiddenStates, attentionMask: null);
+
+    /// <summary>Attends with the fused kernel, to valid patches only.</summary>
+    /// <param name="hiddenStates">[batch, patches, hidden].</param>
+    /// <param name="attentionMask">Boolean [batch, 1, 1, patches], true for those that are attended to; null for all.</param>
+    /// <returns>[batch, patches, hidden].</returns>
+    public Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
     {
         ArgumentNullException.ThrowIfNull(hiddenStates);
         using DisposeScope scope = NewDisposeScope();
         (Tensor query, Tensor key, Tensor value) = Project(hiddenStates);
-        Tensor attended = nn.functional.scaled_dot_product_attention(query, key, value, p: training ? _dropout : 0); // [batch, heads, patches, headSize]
+        Tensor attended = nn.functional.scaled_dot_product_attention(query, key, value, attentionMask, p: training ? _dropout : 0); // [batch, heads, patches, headSize]
         return out_proj.call(JoinHeads(attended)).MoveToOuterDisposeScope(); // [batch, patches, hidden]
     }
 
     /// <summary>Attends step by step, and returns the attention weights too.</summary>
     /// <param name="hiddenStates">[batch, patches, hidden].</param>
+    /// <param name="attentionMask">Boolean [batch, 1, 1, patches], true for those that are attended to; null for all.</param>
     /// <returns>Output [batch, patches, hidden] and weights [batch, heads, patches, patches], each row of which sums to 1.</returns>
-    public (Tensor Output, Tensor Weights) ForwardWithWeights(Tensor hiddenStates)
+    public (Tensor Output, Tensor Weights) ForwardWithWeights(Tensor hiddenStates, Tensor? attentionMask = null)
     {
         ArgumentNullException.ThrowIfNull(hiddenStates);
         using DisposeScope scope = NewDisposeScope();
         (Tensor query, Tensor key, Tensor value) = Project(hiddenStates);
         Tensor scores = query.matmul(key.transpose(-2, -1)) * (1 / Math.Sqrt(_headSize)); // [batch, heads, patches, patches]
+        if (attentionMask is not null)
+            scores = scores.masked_fill(attentionMask.logical_not(), double.NegativeInfinity);
         Tensor weights = nn.functional.softmax(scores, -1);
         Tensor attended = nn.functional.dropout(weights, _dropout, training).matmul(value); // [batch, heads, patches, headSize]
         Tensor output = out_proj.call(JoinHeads(attended)); // [batch, patches, hidden]

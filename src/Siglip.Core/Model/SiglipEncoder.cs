@@ -12,7 +12,7 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
-    public SiglipEncoder(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipEncoder)))
+    public SiglipEncoder(SiglipVisionConfigBase config) : base(ModuleConfig.Name(nameof(SiglipEncoder)))
     {
         ModuleConfig.Check(config);
         layers = nn.ModuleList([.. Enumerable.Range(0, config.NumHiddenLayers).Select(_ => new SiglipEncoderLayer(config))]);
@@ -22,7 +22,13 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
     /// <summary>Computes all layers.</summary>
     /// <param name="hiddenStates">[batch, patches, hidden].</param>
     /// <returns>[batch, patches, hidden].</returns>
-    public override Tensor forward(Tensor hiddenStates)
+    public override Tensor forward(Tensor hiddenStates) => Forward(hiddenStates, attentionMask: null);
+
+    /// <summary>Computes all layers; only valid patches are attended to.</summary>
+    /// <param name="hiddenStates">[batch, patches, hidden].</param>
+    /// <param name="attentionMask">Boolean [batch, 1, 1, patches], true for those that are attended to; null for all.</param>
+    /// <returns>[batch, patches, hidden].</returns>
+    public Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
     {
         ArgumentNullException.ThrowIfNull(hiddenStates);
         using DisposeScope scope = NewDisposeScope();
@@ -30,7 +36,7 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
         foreach (SiglipEncoderLayer layer in layers)
         {
             using Tensor previous = current; // freed as soon as the next layer has read it, which bounds the memory of inference
-            current = layer.call(previous);
+            current = layer.Forward(previous, attentionMask);
         }
 
         return current.MoveToOuterDisposeScope();
@@ -38,22 +44,23 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
 
     /// <summary>Computes all layers and keeps what lies between them.</summary>
     /// <param name="hiddenStates">[batch, patches, hidden].</param>
+    /// <param name="attentionMask">As above.</param>
     /// <param name="keepHiddenStates">Receives the input and each layer's output; the last one is the result. Null: not kept.</param>
     /// <param name="keepAttentions">Receives each layer's attention weights. Null: not kept, and the fused kernel is used.</param>
     /// <returns>[batch, patches, hidden].</returns>
     /// <remarks>All tensors belong to the dispose scope that is open.</remarks>
-    internal Tensor Forward(Tensor hiddenStates, List<Tensor>? keepHiddenStates, List<Tensor>? keepAttentions)
+    internal Tensor Forward(Tensor hiddenStates, Tensor? attentionMask, List<Tensor>? keepHiddenStates, List<Tensor>? keepAttentions)
     {
         keepHiddenStates?.Add(hiddenStates);
         foreach (SiglipEncoderLayer layer in layers)
         {
             if (keepAttentions is null)
             {
-                hiddenStates = layer.call(hiddenStates);
+                hiddenStates = layer.Forward(hiddenStates, attentionMask);
             }
             else
             {
-                (hiddenStates, Tensor weights) = layer.ForwardWithWeights(hiddenStates);
+                (hiddenStates, Tensor weights) = layer.ForwardWithWeights(hiddenStates, attentionMask);
                 keepAttentions.Add(weights);
             }
 

@@ -15,7 +15,7 @@ public sealed class SiglipEncoderLayer : nn.Module<Tensor, Tensor>
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
-    public SiglipEncoderLayer(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipEncoderLayer)))
+    public SiglipEncoderLayer(SiglipVisionConfigBase config) : base(ModuleConfig.Name(nameof(SiglipEncoderLayer)))
     {
         ModuleConfig.Check(config);
         layer_norm1 = nn.LayerNorm(config.HiddenSize, config.LayerNormEps);
@@ -28,22 +28,29 @@ public sealed class SiglipEncoderLayer : nn.Module<Tensor, Tensor>
     /// <summary>Computes the layer.</summary>
     /// <param name="hiddenStates">[batch, patches, hidden].</param>
     /// <returns>[batch, patches, hidden].</returns>
-    public override Tensor forward(Tensor hiddenStates)
+    public override Tensor forward(Tensor hiddenStates) => Forward(hiddenStates, attentionMask: null);
+
+    /// <summary>Computes the layer; only valid patches are attended to.</summary>
+    /// <param name="hiddenStates">[batch, patches, hidden].</param>
+    /// <param name="attentionMask">Boolean [batch, 1, 1, patches], true for those that are attended to; null for all.</param>
+    /// <returns>[batch, patches, hidden].</returns>
+    public Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
     {
         ArgumentNullException.ThrowIfNull(hiddenStates);
         using DisposeScope scope = NewDisposeScope();
-        hiddenStates = hiddenStates + self_attn.call(layer_norm1.call(hiddenStates));
+        hiddenStates = hiddenStates + self_attn.Forward(layer_norm1.call(hiddenStates), attentionMask);
         return (hiddenStates + mlp.call(layer_norm2.call(hiddenStates))).MoveToOuterDisposeScope();
     }
 
     /// <summary>Computes the layer, and returns its attention weights too.</summary>
     /// <param name="hiddenStates">[batch, patches, hidden].</param>
+    /// <param name="attentionMask">Boolean [batch, 1, 1, patches], true for those that are attended to; null for all.</param>
     /// <returns>Output [batch, patches, hidden] and weights [batch, heads, patches, patches].</returns>
-    public (Tensor Output, Tensor Weights) ForwardWithWeights(Tensor hiddenStates)
+    public (Tensor Output, Tensor Weights) ForwardWithWeights(Tensor hiddenStates, Tensor? attentionMask = null)
     {
         ArgumentNullException.ThrowIfNull(hiddenStates);
         using DisposeScope scope = NewDisposeScope();
-        (Tensor attended, Tensor weights) = self_attn.ForwardWithWeights(layer_norm1.call(hiddenStates));
+        (Tensor attended, Tensor weights) = self_attn.ForwardWithWeights(layer_norm1.call(hiddenStates), attentionMask);
         hiddenStates = hiddenStates + attended;
         Tensor output = hiddenStates + mlp.call(layer_norm2.call(hiddenStates));
         return (output.MoveToOuterDisposeScope(), weights.MoveToOuterDisposeScope());

@@ -14,7 +14,7 @@ public sealed class SiglipMLP : nn.Module<Tensor, Tensor>
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together, or the activation is unknown.</exception>
-    public SiglipMLP(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipMLP)))
+    public SiglipMLP(SiglipVisionConfigBase config) : base(ModuleConfig.Name(nameof(SiglipMLP)))
     {
         ModuleConfig.Check(config);
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind

@@ -15,7 +15,7 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
-    public SiglipMultiheadAttentionPoolingHead(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(SiglipMultiheadAttentionPoolingHead)))
+    public SiglipMultiheadAttentionPoolingHead(SiglipVisionConfigBase config) : base(ModuleConfig.Name(nameof(SiglipMultiheadAttentionPoolingHead)))
     {
         ModuleConfig.Check(config);
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
@@ -32,11 +32,17 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
     /// <summary>Pools the patches of each image.</summary>
     /// <param name="hiddenStates">[batch, patches, hidden], after the final layer norm.</param>
     /// <returns>[batch, hidden].</returns>
-    public override Tensor forward(Tensor hiddenStates)
+    public override Tensor forward(Tensor hiddenStates) => Forward(hiddenStates, attentionMask: null);
+
+    /// <summary>Pools the valid patches of each image.</summary>
+    /// <param name="hiddenStates">[batch, patches, hidden], after the final layer norm.</param>
+    /// <param name="attentionMask">Boolean [batch, 1, 1, patches], true for those that are attended to; null for all.</param>
+    /// <returns>[batch, hidden].</returns>
+    public Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
     {
         ArgumentNullException.ThrowIfNull(hiddenStates);
         using DisposeScope scope = NewDisposeScope();
-        Tensor pooled = attention.call(probe, hiddenStates); // [batch, 1, hidden]
+        Tensor pooled = attention.Forward(probe, hiddenStates, attentionMask); // [batch, 1, hidden]
         pooled = pooled + mlp.call(layernorm.call(pooled)); // the residual is the attention's output; nothing is added to the probe
         return pooled.squeeze(1).MoveToOuterDisposeScope(); // [batch, hidden]
     }
@@ -51,7 +57,7 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
         private readonly Parameter in_proj_bias; // [3 * hidden]
         private readonly Linear out_proj;
 
-        public ProbeAttention(SiglipVisionConfig config) : base(ModuleConfig.Name(nameof(ProbeAttention)))
+        public ProbeAttention(SiglipVisionConfigBase config) : base(ModuleConfig.Name(nameof(ProbeAttention)))
         {
             _heads = config.NumAttentionHeads;
             _headSize = config.HiddenSize / config.NumAttentionHeads;
@@ -65,8 +71,10 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
             nn.init.zeros_(out_proj.bias!);
         }
 
-        // query [1, 1, hidden], hiddenStates [batch, patches, hidden] -> [batch, 1, hidden]
-        public override Tensor forward(Tensor query, Tensor hiddenStates)
+        public override Tensor forward(Tensor query, Tensor hiddenStates) => Forward(query, hiddenStates, attentionMask: null);
+
+        // query [1, 1, hidden], hiddenStates [batch, patches, hidden], mask [batch, 1, 1, patches] -> [batch, 1, hidden]
+        public Tensor Forward(Tensor query, Tensor hiddenStates, Tensor? attentionMask)
         {
             using DisposeScope scope = NewDisposeScope();
             long batch = hiddenStates.shape[0];
@@ -75,7 +83,7 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
             Tensor projectedQuery = SplitHeads(nn.functional.linear(query, weights[0], biases[0])).expand(batch, -1, -1, -1); // [batch, heads, 1, headSize]
             Tensor key = SplitHeads(nn.functional.linear(hiddenStates, weights[1], biases[1])); // [batch, heads, patches, headSize]
             Tensor value = SplitHeads(nn.functional.linear(hiddenStates, weights[2], biases[2])); // [batch, heads, patches, headSize]
-            Tensor attended = nn.functional.scaled_dot_product_attention(projectedQuery, key, value); // [batch, heads, 1, headSize]
+            Tensor attended = nn.functional.scaled_dot_product_attention(projectedQuery, key, value, attentionMask); // [batch, heads, 1, headSize]
             attended = attended.transpose(1, 2).reshape(batch, 1, _heads * _headSize); // [batch, 1, hidden]
             return out_proj.call(attended).MoveToOuterDisposeScope();
         }

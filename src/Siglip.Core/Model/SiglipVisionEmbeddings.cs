@@ -61,10 +61,10 @@ public sealed class SiglipVisionEmbeddings : nn.Module<Tensor, Tensor>
         if (rows == side && columns == side)
             return positions;
 
-        // As transformers since September 2024: bicubic to the target size, no antialiasing.
-        Tensor grid = positions.reshape(1, side, side, _config.HiddenSize).permute(0, 3, 1, 2); // [1, hidden, rows, columns]
+        // As transformers since September 2024: bicubic to the target size, no antialiasing. In float32, whatever the weights are.
+        Tensor grid = positions.to(float32).reshape(1, side, side, _config.HiddenSize).permute(0, 3, 1, 2); // [1, hidden, rows, columns]
         grid = nn.functional.interpolate(grid, size: [rows, columns], mode: InterpolationMode.Bicubic, align_corners: false);
-        return grid.permute(0, 2, 3, 1).reshape(1, rows * columns, _config.HiddenSize); // [1, patches, hidden]
+        return grid.permute(0, 2, 3, 1).reshape(1, rows * columns, _config.HiddenSize).to(positions.dtype); // [1, patches, hidden]
     }
 
     private void CheckShape(long[] shape, bool interpolatePositionEncoding)

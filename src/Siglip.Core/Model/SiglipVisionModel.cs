@@ -44,4 +44,7 @@ public sealed class SiglipVisionModel : nn.Module<Tensor, Tensor>
     /// <returns>Tensors that the caller owns.</returns>
     /// <exception cref="ArgumentException">The shape is another one.</exception>
     public SiglipVisionOutput Forward(Tensor pixelValues, SiglipForwardOptions options) => vision_model.Forward(pixelValues, options);
+
+    /// <summary>Computes the patch embeddings of images of any size, without the pooling head.</summary>
+    internal Tensor Forward(Tensor pixelValues, bool interpolatePositionEncoding) => vision_model.Forward(pixelValues, interpolatePositionEncoding);
 }

@@ -30,12 +30,7 @@ public sealed class SiglipVisionTransformer : nn.Module<Tensor, Tensor>
     /// <param name="pixelValues">[batch, channels, height, width].</param>
     /// <returns>[batch, patches, hidden], after the final layer norm.</returns>
     /// <exception cref="ArgumentException">The shape is another one.</exception>
-    public override Tensor forward(Tensor pixelValues)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor hiddenStates = embeddings.call(pixelValues); // [batch, patches, hidden]
-        return post_layernorm.call(encoder.call(hiddenStates)).MoveToOuterDisposeScope();
-    }
+    public override Tensor forward(Tensor pixelValues) => Forward(pixelValues, interpolatePositionEncoding: false);
 
     /// <summary>Computes the patch embeddings, the pooled embedding and what else is asked for.</summary>
     /// <param name="pixelValues">[batch, channels, height, width].</param>
@@ -52,8 +47,16 @@ public sealed class SiglipVisionTransformer : nn.Module<Tensor, Tensor>
         Tensor hiddenStates = embeddings.Forward(pixelValues, options.InterpolatePositionEncoding); // [batch, patches, hidden]
         hiddenStates = keptHiddenStates is null && keptAttentions is null
             ? encoder.call(hiddenStates)
-            : encoder.Forward(hiddenStates, keptHiddenStates, keptAttentions);
+            : encoder.Forward(hiddenStates, attentionMask: null, keptHiddenStates, keptAttentions);
         Tensor last = post_layernorm.call(hiddenStates); // [batch, patches, hidden]
         return new SiglipVisionOutput(last, head?.call(last), keptHiddenStates, keptAttentions).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Computes the patch embeddings of images of any size, without the pooling head.</summary>
+    internal Tensor Forward(Tensor pixelValues, bool interpolatePositionEncoding)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor hiddenStates = embeddings.Forward(pixelValues, interpolatePositionEncoding); // [batch, patches, hidden]
+        return post_layernorm.call(encoder.call(hiddenStates)).MoveToOuterDisposeScope();
     }
 }

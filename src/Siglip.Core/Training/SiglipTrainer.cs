@@ -25,9 +25,11 @@ public sealed class SiglipTrainer : IDisposable
     public SiglipTrainer(SiglipForImageClassification model, SiglipImageProcessorConfig processorConfig, SiglipTrainingOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(processorConfig);
         _options = options ?? new SiglipTrainingOptions();
         _options.Validate();
-        _processor = new SiglipImageProcessor(processorConfig, model.Config);
+        SiglipImageProcessor.CheckFit(processorConfig, model.Config);
+        _processor = new SiglipImageProcessor(processorConfig);
         _model = model;
         _device = TorchDevice.Find(_options.Device);
         _model.to(_device);

@@ -31,6 +31,6 @@ internal static class Environments
     public static Exception MissingColumn(string parameter, string column) =>
         Contracts.ExceptSchemaMismatch(parameter, "input", column);
 
-    public static SchemaShape.Column FloatVectorColumn(string name) =>
-        new(name, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, isKey: false);
+    public static SchemaShape.Column FloatColumn(string name, bool isVector) =>
+        new(name, isVector ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, isKey: false);
 }

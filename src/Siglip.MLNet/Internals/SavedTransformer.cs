@@ -21,6 +21,7 @@ internal static class SavedTransformer
 
     private const string WeightsEntry = "Weights";
     private const int MaxColumns = 1000;
+    private const uint VersionWithSizes = 0x00010002; // precision, interpolation, image size, number of patches
 
     public static void Save(ModelSaveContext ctx, SiglipImageFeaturizingTransformer transformer)
     {
@@ -36,6 +37,8 @@ internal static class SavedTransformer
         // string or null: image folder
         // int: batch size
         // bytes: handling of bad images, normalize, apply EXIF orientation, embed weights
+        // since 1.0.2: bytes: precision, interpolate position embeddings; ints: image height, image width, most patches, each 0 where the
+        //   checkpoint's holds
         // string: config.json
         // string: preprocessor_config.json
         // if weights are embedded, entry "Weights": model.safetensors; else string: SHA-256 of the weights
@@ -54,6 +57,11 @@ internal static class SavedTransformer
         ctx.Writer.Write(settings.Normalize);
         ctx.Writer.Write(settings.ApplyExifOrientation);
         ctx.Writer.Write(settings.EmbedWeights);
+        ctx.Writer.Write((byte)settings.Precision);
+        ctx.Writer.Write(settings.InterpolatePositionEncoding);
+        ctx.Writer.Write(settings.ImageHeight ?? 0);
+        ctx.Writer.Write(settings.ImageWidth ?? 0);
+        ctx.Writer.Write(settings.MaxNumPatches ?? 0);
         ctx.SaveNonEmptyString(transformer.Embedder.Config.ToJson());
         ctx.SaveNonEmptyString(transformer.Embedder.ProcessorConfig.ToJson());
         if (settings.EmbedWeights)
@@ -92,8 +100,8 @@ internal static class SavedTransformer
     /// <remarks>The assembly's simple name: with the full one, a newer version's models would fail in an application with an older version.</remarks>
     private static VersionInfo Version() => new(
         modelSignature: "SIGLIPIF", // exactly 8 characters
-        verWrittenCur: 0x00010001,
-        verReadableCur: 0x00010001,
+        verWrittenCur: VersionWithSizes,
+        verReadableCur: VersionWithSizes,
         verWeCanReadBack: 0x00010001,
         loaderAssemblyName: typeof(SavedTransformer).Assembly.GetName().Name!,
         loaderSignature: LoaderSignature);
@@ -120,6 +128,18 @@ internal static class SavedTransformer
             ApplyExifOrientation = LoadBoolean(ctx),
             EmbedWeights = LoadBoolean(ctx),
         };
+        if (ctx.Header.ModelVerWritten >= VersionWithSizes)
+        {
+            settings = settings with
+            {
+                Precision = (SiglipPrecision)ctx.Reader.ReadByte(),
+                InterpolatePositionEncoding = LoadBoolean(ctx),
+                ImageHeight = LoadSide(ctx),
+                ImageWidth = LoadSide(ctx),
+                MaxNumPatches = LoadSide(ctx),
+            };
+        }
+
         try
         {
             settings.Validate();
@@ -139,6 +159,9 @@ internal static class SavedTransformer
         byte other => throw Damaged($"{other} in place of true or false"),
     };
 
+    // The range is checked with the checkpoint.
+    private static int? LoadSide(ModelLoadContext ctx) => ctx.Reader.ReadInt32() is var side and not 0 ? side : null;
+
     private static SiglipImageFeaturizingTransformer LoadWithWeights(
         IHostEnvironment environment, ModelLoadContext ctx, FeaturizerSettings settings, string device, string config, string processorConfig)
     {
@@ -155,10 +178,11 @@ internal static class SavedTransformer
         IHostEnvironment environment, FeaturizerSettings settings, string device, string config, string processorConfig, string savedSha256)
     {
         using SiglipCheckpoint checkpoint = OpenReferenced(settings.Model);
-        CheckUnchanged(checkpoint.Source, "config.json", SiglipVisionConfig.FromJson(config, "the saved model, config.json").ToJson(),
+        CheckUnchanged(checkpoint.Source, "config.json", SiglipVisionConfigBase.FromJson(config, "the saved model, config.json").ToJson(),
             checkpoint.Config.ToJson());
         CheckUnchanged(checkpoint.Source, "preprocessor_config.json",
-            SiglipImageProcessorConfig.FromJson(processorConfig, "the saved model, preprocessor_config.json").ToJson(), checkpoint.ProcessorConfig.ToJson());
+            SiglipImageProcessorConfigBase.FromJson(processorConfig, "the saved model, preprocessor_config.json", checkpoint.Config).ToJson(),
+            CheckpointLoading.Preprocessing(settings, checkpoint).ToJson());
         string sha256 = checkpoint.ComputeSha256();
         if (!string.Equals(sha256, savedSha256, StringComparison.OrdinalIgnoreCase))
             throw Changed($"The weights of '{checkpoint.Source}' have SHA-256 {sha256}, the model was saved with {savedSha256}");

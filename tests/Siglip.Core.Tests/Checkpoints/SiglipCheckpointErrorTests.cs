@@ -137,7 +137,7 @@ public sealed class SiglipCheckpointErrorTests
     [DataRow("config.json", "[]", "holds no JSON object")]
     [DataRow("config.json", "{\"hidden_act\":\"\\ud800\"}", "is not valid JSON")]
     [DataRow("config.json", "{\"\\ud800\":[{}]}", "is not valid JSON")]
-    [DataRow("config.json", "{\"model_type\":\"clip\"}", "model_type is 'clip', expected siglip or siglip_vision_model")]
+    [DataRow("config.json", "{\"model_type\":\"clip\"}", "model_type is 'clip', expected siglip, siglip_vision_model, siglip2 or siglip2_vision_model")]
     [DataRow("preprocessor_config.json", "", "is not valid JSON")]
     [DataRow("preprocessor_config.json", "{\"resample\":7}", "resample is 7, expected 2 (bilinear) or 3 (bicubic)")]
     [DataRow("model.safetensors", "", "the file has 0 bytes")]

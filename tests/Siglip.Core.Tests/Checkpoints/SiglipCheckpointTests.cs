@@ -22,7 +22,7 @@ public sealed class SiglipCheckpointTests
         Assert.AreEqual(storedDtype, checkpoint.StoredDtype);
         Assert.AreEqual(ReferenceModels.Folder(model), checkpoint.Source);
         Assert.IsNull(checkpoint.Labels);
-        Assert.AreEqual(checkpoint.Config.ImageSize, checkpoint.ProcessorConfig.Height);
+        Assert.AreEqual(((SiglipVisionConfig)checkpoint.Config).ImageSize, ((SiglipImageProcessorConfig)checkpoint.ProcessorConfig).Height);
 
         using SiglipVisionModel loaded = checkpoint.LoadVisionModel();
         Assert.IsFalse(loaded.training);
@@ -277,7 +277,7 @@ public sealed class SiglipCheckpointTests
         using SiglipVisionModel model = checkpoint.LoadVisionModel();
         checkpoint.Dispose();
         checkpoint.Dispose();
-        Assert.ThrowsExactly<ObjectDisposedException>(checkpoint.LoadVisionModel);
+        Assert.ThrowsExactly<ObjectDisposedException>(() => checkpoint.LoadVisionModel());
         Assert.ThrowsExactly<ObjectDisposedException>(checkpoint.LoadForImageClassification);
         Assert.ThrowsExactly<ObjectDisposedException>(checkpoint.ComputeSha256);
         Assert.ThrowsExactly<ObjectDisposedException>(() => checkpoint.CopyWeightsTo(new MemoryStream()));

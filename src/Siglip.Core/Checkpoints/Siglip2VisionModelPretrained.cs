@@ -1,0 +1,41 @@
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>Loads and saves a <see cref="Siglip2VisionModel"/>, in the layout of transformers.</summary>
+/// <remarks>These members stand here, not in the model's class, because a model knows nothing of files.</remarks>
+public static class Siglip2VisionModelPretrained
+{
+    extension(Siglip2VisionModel)
+    {
+        /// <summary>Loads a vision model with variable resolution (NaFlex).</summary>
+        /// <param name="model">A folder, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
+        /// <param name="options">Where and how it computes; null for the defaults.</param>
+        /// <returns>A model in evaluation mode, which the caller owns.</returns>
+        /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
+        /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration.</exception>
+        /// <exception cref="ArgumentException">The device does not exist.</exception>
+        /// <exception cref="InvalidOperationException">The model has fixed resolution, or the device is a GPU, but CUDA is not available.</exception>
+        public static Siglip2VisionModel FromPretrained(string model, SiglipLoadOptions? options = null) =>
+            PretrainedFolder.Load(model, options, static (checkpoint, precision) => checkpoint.LoadSiglip2VisionModel(precision));
+    }
+
+    extension(Siglip2VisionModel model)
+    {
+        /// <summary>Saves config.json, preprocessor_config.json and model.safetensors; the files appear when all of them are complete.</summary>
+        /// <param name="folder">Created if it does not exist; files of these names in it are replaced.</param>
+        /// <param name="processor">How images become pixel values; null: as in the checkpoint that the
+        /// model was loaded from; for a new model the defaults, with its patch size.</param>
+        /// <param name="storedDtype">Float32 (the default), Float16 or BFloat16, which round the weights.</param>
+        /// <exception cref="ArgumentException">The type is another one, or the preprocessing does not give the model's patches.</exception>
+        /// <exception cref="IOException">The folder cannot be written to.</exception>
+        public void SavePretrained(string folder, Siglip2ImageProcessorConfig? processor = null, ScalarType storedDtype = ScalarType.Float32)
+        {
+            ArgumentNullException.ThrowIfNull(model);
+            processor ??= model.ProcessorConfig ?? new Siglip2ImageProcessorConfig { PatchSize = model.Config.PatchSize };
+            processor.Validate();
+            Siglip2ImageProcessor.CheckFit(processor, model.Config);
+            PretrainedFolder.Save(model, model.Config.ToJsonObject(), folder, processor, storedDtype);
+        }
+    }
+}

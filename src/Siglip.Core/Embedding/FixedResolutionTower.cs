@@ -1,0 +1,76 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>A <see cref="SiglipVisionModel"/>: all images have the same size.</summary>
+internal sealed class FixedResolutionTower : VisionTower
+{
+    private readonly SiglipVisionModel _model;
+    private readonly SiglipImageProcessor _processor;
+    private readonly SiglipPatchGrid _grid;
+    private readonly bool _interpolates;
+
+    public FixedResolutionTower(SiglipVisionModel model, SiglipImageProcessorConfig processorConfig, SiglipImageEmbedderOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(processorConfig);
+        _model = model;
+        _processor = new SiglipImageProcessor(Adapt(processorConfig, model.Config, options));
+        _grid = new SiglipPatchGrid(_processor.Config.Height / model.Config.PatchSize, _processor.Config.Width / model.Config.PatchSize);
+        _interpolates = options.InterpolatePositionEncoding;
+    }
+
+    public override SiglipVisionConfigBase Config => _model.Config;
+
+    public override SiglipImageProcessorConfigBase ProcessorConfig => _processor.Config;
+
+    public override nn.Module Model => _model;
+
+    public override int PixelValueCount => _processor.PixelValueCount;
+
+    public override int PatchCount => _grid.Count;
+
+    public override SiglipPatchGrid PlaceholderGrid => _grid;
+
+    /// <exception cref="ArgumentException">The images' size or channels are not the model's, or an option is for the other kind of model.</exception>
+    public static SiglipImageProcessorConfig Adapt(SiglipImageProcessorConfig processorConfig, SiglipVisionConfig model, SiglipImageEmbedderOptions options)
+    {
+        if (options.MaxNumPatches is { } patches)
+            throw new ArgumentException($"MaxNumPatches is {patches}, but the model has fixed resolution; leave it out, or use a model with variable "
+                + "resolution (NaFlex).");
+        SiglipImageProcessorConfig adapted = processorConfig with
+        {
+            Height = options.ImageHeight ?? processorConfig.Height,
+            Width = options.ImageWidth ?? processorConfig.Width,
+        };
+        adapted.Validate();
+        SiglipImageProcessor.CheckFit(adapted, model, options.InterpolatePositionEncoding);
+        return adapted;
+    }
+
+    public override SiglipPatchGrid Preprocess(RgbImage image, Span<float> pixelValues)
+    {
+        _processor.Preprocess(image, pixelValues);
+        return _grid;
+    }
+
+    public override (Tensor Patches, Tensor? Pooled, Tensor? Mean) Forward(
+        Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, Device device, SiglipEmbeddingOutputs outputs)
+    {
+        Tensor images = pixelValues.reshape(grids.Length, -1, _processor.Config.Height, _processor.Config.Width).to(device); // [batch, channels, height, width]
+        Tensor last;
+        Tensor? pooled = null;
+        if (outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding))
+        {
+            SiglipVisionOutput output = _model.Forward(images, new SiglipForwardOptions { InterpolatePositionEncoding = _interpolates });
+            (last, pooled) = (output.LastHiddenState, output.PoolerOutput);
+        }
+        else
+        {
+            last = _model.Forward(images, _interpolates); // without the head
+        }
+
+        return (last, pooled, outputs.HasFlag(SiglipEmbeddingOutputs.MeanPatchEmbedding) ? last.mean([1], type: float32) : null);
+    }
+}

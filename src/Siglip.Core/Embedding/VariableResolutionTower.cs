@@ -1,0 +1,87 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>A <see cref="Siglip2VisionModel"/>: every image has its own patches, followed by padding.</summary>
+internal sealed class VariableResolutionTower : VisionTower
+{
+    private readonly Siglip2VisionModel _model;
+    private readonly Siglip2ImageProcessor _processor;
+
+    public VariableResolutionTower(Siglip2VisionModel model, Siglip2ImageProcessorConfig processorConfig, SiglipImageEmbedderOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(processorConfig);
+        _model = model;
+        _processor = new Siglip2ImageProcessor(Adapt(processorConfig, model.Config, options));
+    }
+
+    public override SiglipVisionConfigBase Config => _model.Config;
+
+    public override SiglipImageProcessorConfigBase ProcessorConfig => _processor.Config;
+
+    public override nn.Module Model => _model;
+
+    public override int PixelValueCount => _processor.PixelValueCount;
+
+    public override int PatchCount => _processor.Config.MaxNumPatches;
+
+    public override SiglipPatchGrid PlaceholderGrid => new(1, 1);
+
+    /// <exception cref="ArgumentException">The patches' size or channels are not the model's, or an option is for the other kind of model.</exception>
+    public static Siglip2ImageProcessorConfig Adapt(Siglip2ImageProcessorConfig processorConfig, Siglip2VisionConfig model, SiglipImageEmbedderOptions options)
+    {
+        if ((options.ImageHeight ?? options.ImageWidth) is { } side)
+            throw new ArgumentException($"ImageHeight or ImageWidth is {side}, but the model has variable resolution (NaFlex); set MaxNumPatches instead.");
+        if (options.InterpolatePositionEncoding)
+            throw new ArgumentException("InterpolatePositionEncoding is set, but the model has variable resolution (NaFlex) and does so in any case; leave it out.");
+        Siglip2ImageProcessorConfig adapted = processorConfig with { MaxNumPatches = options.MaxNumPatches ?? processorConfig.MaxNumPatches };
+        adapted.Validate();
+        Siglip2ImageProcessor.CheckFit(adapted, model);
+        return adapted;
+    }
+
+    public override SiglipPatchGrid Preprocess(RgbImage image, Span<float> pixelValues) => _processor.Preprocess(image, pixelValues);
+
+    public override (Tensor Patches, Tensor? Pooled, Tensor? Mean) Forward(
+        Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, Device device, SiglipEmbeddingOutputs outputs)
+    {
+        Tensor patches = pixelValues.reshape(grids.Length, PatchCount, -1).to(device); // [batch, patches, values]
+        Tensor mask = MaskOf(grids).to(device); // [batch, patches]
+        Tensor last;
+        Tensor? pooled = null;
+        using Tensor shapes = ShapesOf(grids); // [batch, 2]
+        if (outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding))
+        {
+            SiglipVisionOutput output = _model.Forward(patches, mask, shapes, new SiglipForwardOptions());
+            (last, pooled) = (output.LastHiddenState, output.PoolerOutput);
+        }
+        else
+        {
+            last = _model.call(patches, mask, shapes);
+        }
+
+        last = last.masked_fill(mask.logical_not().unsqueeze(-1), 0); // what the model says of padding has no meaning
+        Tensor? mean = null;
+        if (outputs.HasFlag(SiglipEmbeddingOutputs.MeanPatchEmbedding))
+            mean = last.sum(1, type: float32) / mask.sum(1, keepdim: true, type: float32); // [batch, hidden]
+        return (last, pooled, mean);
+    }
+
+    private Tensor MaskOf(ReadOnlySpan<SiglipPatchGrid> grids)
+    {
+        var valid = new bool[grids.Length * PatchCount];
+        for (int i = 0; i < grids.Length; i++)
+            valid.AsSpan(i * PatchCount, grids[i].Count).Fill(true);
+        return tensor(valid, [grids.Length, PatchCount]);
+    }
+
+    private static Tensor ShapesOf(ReadOnlySpan<SiglipPatchGrid> grids)
+    {
+        var sides = new long[grids.Length * 2];
+        for (int i = 0; i < grids.Length; i++)
+            (sides[2 * i], sides[(2 * i) + 1]) = (grids[i].Rows, grids[i].Columns);
+        return tensor(sides, [grids.Length, 2]);
+    }
+}

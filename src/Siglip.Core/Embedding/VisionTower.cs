@@ -1,0 +1,67 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>A model together with its preprocessing, and what it needs to embed batches: one for fixed, one for variable resolution.</summary>
+internal abstract class VisionTower : IDisposable
+{
+    public abstract SiglipVisionConfigBase Config { get; }
+
+    public abstract SiglipImageProcessorConfigBase ProcessorConfig { get; }
+
+    public abstract nn.Module Model { get; }
+
+    /// <summary>Number of pixel values of one image in a batch.</summary>
+    public abstract int PixelValueCount { get; }
+
+    /// <summary>Number of patch embeddings of one image in a batch.</summary>
+    public abstract int PatchCount { get; }
+
+    /// <summary>The patches of an image that takes part in a batch only to fill its place.</summary>
+    public abstract SiglipPatchGrid PlaceholderGrid { get; }
+
+    /// <summary>Opens a model's tower.</summary>
+    /// <exception cref="ArgumentException">The preprocessing does not fit the model, or an option does not.</exception>
+    public static VisionTower Load(SiglipCheckpoint checkpoint, SiglipImageEmbedderOptions options)
+    {
+        CheckFit(checkpoint.Config, checkpoint.ProcessorConfig, options); // before the weights are read
+        return checkpoint.Config is Siglip2VisionConfig
+            ? new VariableResolutionTower(checkpoint.LoadSiglip2VisionModel(options.Precision), (Siglip2ImageProcessorConfig)checkpoint.ProcessorConfig, options)
+            : new FixedResolutionTower(checkpoint.LoadVisionModel(options.Precision), (SiglipImageProcessorConfig)checkpoint.ProcessorConfig, options);
+    }
+
+    /// <summary>Checks all that needs no weights.</summary>
+    /// <returns>The preprocessing with what the options change of it.</returns>
+    /// <exception cref="ArgumentException">The preprocessing does not fit the model, or an option does not.</exception>
+    public static SiglipImageProcessorConfigBase CheckFit(
+        SiglipVisionConfigBase config, SiglipImageProcessorConfigBase processorConfig, SiglipImageEmbedderOptions options) => config is Siglip2VisionConfig naFlex
+            ? VariableResolutionTower.Adapt((Siglip2ImageProcessorConfig)processorConfig, naFlex, options)
+            : FixedResolutionTower.Adapt((SiglipImageProcessorConfig)processorConfig, (SiglipVisionConfig)config, options);
+
+    /// <summary>Number of pixel values and of patch embeddings of one image in a batch.</summary>
+    public static (long PixelValues, long Patches) SizesOf(SiglipVisionConfigBase config, SiglipImageProcessorConfigBase adapted) =>
+        adapted is Siglip2ImageProcessorConfig naFlex
+            ? ((long)naFlex.MaxNumPatches * ((Siglip2VisionConfig)config).ValuesPerPatch, naFlex.MaxNumPatches)
+            : adapted is SiglipImageProcessorConfig size
+                ? (3L * size.Height * size.Width, (long)(size.Height / config.PatchSize) * (size.Width / config.PatchSize))
+                : throw new NotSupportedException($"{adapted.GetType()}");
+
+    /// <summary>Makes pixel values of one image.</summary>
+    /// <param name="image">Any size that the preprocessing takes.</param>
+    /// <param name="pixelValues">As many as <see cref="PixelValueCount"/> says.</param>
+    /// <returns>The image's patches.</returns>
+    public abstract SiglipPatchGrid Preprocess(RgbImage image, Span<float> pixelValues);
+
+    /// <summary>One forward pass.</summary>
+    /// <param name="pixelValues">[count, <see cref="PixelValueCount"/>], on the CPU.</param>
+    /// <param name="grids">The patches of each image.</param>
+    /// <param name="device">Where the model is.</param>
+    /// <param name="outputs">The embeddings wanted.</param>
+    /// <returns>Patches [count, <see cref="PatchCount"/>, hidden], 0 where an image has none; pooled and mean [count, hidden], null unless asked for. They
+    /// belong to the open dispose scope.</returns>
+    public abstract (Tensor Patches, Tensor? Pooled, Tensor? Mean) Forward(
+        Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, Device device, SiglipEmbeddingOutputs outputs);
+
+    public void Dispose() => Model.Dispose();
+}
