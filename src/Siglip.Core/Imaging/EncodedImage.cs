@@ -49,8 +49,8 @@ internal abstract class EncodedImage
         return file;
     }
 
-    /// <summary>Gives the codec's pixels what it left out.</summary>
-    public virtual void Complete(Span<byte> rgba)
+    /// <summary>Changes the codec's pixels to those of Pillow.</summary>
+    public virtual void Correct(Span<byte> rgba)
     {
     }
 

@@ -49,7 +49,7 @@ internal sealed class GifFile : EncodedImage
     /// <summary>
     /// Gives pixels that the first frame leaves uncovered the palette's transparent colour, or else its first, as Pillow does.
     /// </summary>
-    public override void Complete(Span<byte> rgba)
+    public override void Correct(Span<byte> rgba)
     {
         ReadOnlySpan<byte> colour = _palette.AsSpan(3 * (_transparent ?? 0), 3);
         for (int i = 0; i < rgba.Length; i += 4)

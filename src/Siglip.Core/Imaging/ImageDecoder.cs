@@ -126,7 +126,7 @@ internal static class ImageDecoder
                 throw Undecodable(result, file);
         }
 
-        file.Complete(whole);
+        file.Correct(whole);
         var pixels = new byte[info.Width * info.Height * RgbBytes];
         DropAlpha(whole, pixels);
         return pixels;

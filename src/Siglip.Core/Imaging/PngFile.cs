@@ -54,7 +54,7 @@ internal sealed class PngFile(ReadOnlyMemory<byte> bytes, string source) : Encod
 
     private bool HasLongGreyLevels => Header is { Length: > Colour } header && header.Span[Depth] == 16 && header.Span[Colour] == Grey;
 
-    public override void Complete(Span<byte> rgba)
+    public override void Correct(Span<byte> rgba)
     {
         if (!HasLongGreyLevels)
             return;
