@@ -19,7 +19,7 @@ internal sealed class PngFile(ReadOnlyMemory<byte> bytes, string source) : Encod
         {
             if (HasLongGreyLevels)
                 return WithLowBytesInAlpha();
-            return Header is { Length: > Colour } header && header.Span[Colour] == Palette ? WithWholePalette(header.Span[Depth]) : Bytes;
+            return Header is { IsEmpty: false } header && header.Span[Colour] == Palette ? WithWholePalette(header.Span[Depth]) : Bytes;
         }
     }
 
@@ -27,32 +27,33 @@ internal sealed class PngFile(ReadOnlyMemory<byte> bytes, string source) : Encod
     {
         get
         {
-            const int MaxText = 1 << 20; // as in Pillow, so that a small file cannot become a large text
             ReadOnlySpan<byte> profileName = "Raw profile type exif\0"u8, xmpName = "XML:com.adobe.xmp\0\0\0"u8; // of iTXt: not compressed
-            ReadOnlySpan<byte> exif = default, profile = default, xmp = default;
+            ReadOnlySpan<byte> exif = default, xmp = default;
+            Chunk? profile = null;
             foreach (Chunk chunk in Chunks())
             {
                 ReadOnlySpan<byte> data = chunk.Data.Span;
                 if (chunk.Is("eXIf"u8))
                     exif = data;
-                else if (chunk.Is("tEXt"u8) && data.StartsWith(profileName))
-                    profile = data[profileName.Length..];
-                else if (chunk.Is("zTXt"u8) && data.StartsWith(profileName))
-                    profile = Inflate(chunk.Data[Math.Min(profileName.Length + 1, data.Length)..], MaxText);
+                else if ((chunk.Is("tEXt"u8) || chunk.Is("zTXt"u8)) && data.StartsWith(profileName))
+                    profile = chunk;
                 else if (chunk.Is("iTXt"u8) && data.StartsWith(xmpName))
                     xmp = data[xmpName.Length..];
             }
 
-            return ExifOrientation.Read(exif.IsEmpty ? FromHexadecimal(profile) : exif, xmp);
+            if (exif.IsEmpty && profile is { } text)
+                exif = FromHexadecimal(text.Is("tEXt"u8) ? text.Data.Span[profileName.Length..] : Inflate(text.Data[profileName.Length..]));
+            return ExifOrientation.Read(exif, xmp);
         }
     }
 
     protected override bool IsComplete => Chunks().Any(chunk => chunk.Is("IEND"u8));
 
     // Empty if the codec will refuse it.
-    private ReadOnlyMemory<byte> Header => Chunks().First() is var first && first.Is("IHDR"u8) && first.IsIntact ? first.Data : default;
+    private ReadOnlyMemory<byte> Header =>
+        Chunks().First() is { Data.Length: 13 } first && first.Is("IHDR"u8) && first.IsIntact ? first.Data : default;
 
-    private bool HasLongGreyLevels => Header is { Length: > Colour } header && header.Span[Depth] == 16 && header.Span[Colour] == Grey;
+    private bool HasLongGreyLevels => Header is { IsEmpty: false } header && header.Span[Depth] == 16 && header.Span[Colour] == Grey;
 
     public override void Correct(Span<byte> rgba)
     {
@@ -154,17 +155,20 @@ internal sealed class PngFile(ReadOnlyMemory<byte> bytes, string source) : Encod
         return ~crc;
     }
 
-    private static byte[] Inflate(ReadOnlyMemory<byte> compressed, int maxLength)
+    // A byte for the method, of which there is one, then the compressed text.
+    private static ReadOnlySpan<byte> Inflate(ReadOnlyMemory<byte> compressed)
     {
+        const int MaxText = 1 << 20; // as in Pillow, so that a small file cannot become a large text
         try
         {
-            using var stream = new ZLibStream(new MemoryStream(compressed.ToArray()), CompressionMode.Decompress);
-            var text = new byte[maxLength];
-            return text[..stream.ReadAtLeast(text, maxLength, throwOnEndOfStream: false)];
+            using var stream = new ZLibStream(
+                new MemoryStream(compressed.Span[Math.Min(1, compressed.Length)..].ToArray()), CompressionMode.Decompress);
+            var text = new byte[MaxText];
+            return text.AsSpan(0, stream.ReadAtLeast(text, MaxText, throwOnEndOfStream: false));
         }
         catch (InvalidDataException)
         {
-            return []; // damaged metadata are as none
+            return default; // damaged metadata are as none
         }
     }
 
