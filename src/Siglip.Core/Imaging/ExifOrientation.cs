@@ -5,33 +5,62 @@ namespace Siglip.Core;
 /// <summary>The EXIF tag 0x0112: how an image has to be turned or mirrored to stand upright.</summary>
 internal static class ExifOrientation
 {
-    private const int Upright = 1;
+    public const int Upright = 1;
 
-    /// <summary>Reads the orientation from EXIF data, which are a small TIFF file.</summary>
+    /// <summary>Reads the orientation from EXIF data, which are a small TIFF file, or else from XMP data, which are XML.</summary>
     /// <param name="exif">Possibly empty or damaged.</param>
-    /// <returns>The stored value, 1 if there is none.</returns>
-    public static int Read(ReadOnlySpan<byte> exif)
+    /// <param name="xmp">Possibly empty or damaged.</param>
+    /// <returns>1 to 8; 1 if there is none or if it means nothing.</returns>
+    public static int Read(ReadOnlySpan<byte> exif, ReadOnlySpan<byte> xmp = default) =>
+        (FromExif(exif) ?? FromXmp(xmp)) is { } value and >= 1 and <= 8 ? (int)value : Upright;
+
+    // Null without the tag.
+    private static uint? FromExif(ReadOnlySpan<byte> exif)
     {
-        const int HeaderLength = 8, EntryLength = 12, Tag = 0x0112, Int16 = 3;
+        const int HeaderLength = 8, EntryLength = 12, Tag = 0x0112, Short = 3, Long = 4;
+        while (exif.StartsWith("Exif\0\0"u8))
+            exif = exif[6..]; // belongs to JPEG only, but some writers put it everywhere
         bool littleEndian = exif.StartsWith("II*\0"u8);
         if (exif.Length < HeaderLength || (!littleEndian && !exif.StartsWith("MM\0*"u8)))
-            return Upright;
+            return null;
 
         // Number of entries, then for each: tag, type, count, value.
-        uint directory = littleEndian
-            ? BinaryPrimitives.ReadUInt32LittleEndian(exif[4..])
-            : BinaryPrimitives.ReadUInt32BigEndian(exif[4..]);
+        uint directory = ReadUInt32(exif[4..], littleEndian);
         if (directory > exif.Length - 2)
-            return Upright;
+            return null;
         ReadOnlySpan<byte> entries = exif[((int)directory + 2)..];
         for (int left = ReadUInt16(exif[(int)directory..], littleEndian); left > 0 && entries.Length >= EntryLength; left--)
         {
-            if (ReadUInt16(entries, littleEndian) == Tag && ReadUInt16(entries[2..], littleEndian) == Int16)
-                return ReadUInt16(entries[8..], littleEndian);
+            if (ReadUInt16(entries, littleEndian) == Tag)
+            {
+                // Type and count; of two values the first one counts.
+                return (ReadUInt16(entries[2..], littleEndian), ReadUInt32(entries[4..], littleEndian)) switch
+                {
+                    (Short, 1 or 2) => (uint)ReadUInt16(entries[8..], littleEndian),
+                    (Long, 1) => ReadUInt32(entries[8..], littleEndian),
+                    _ => Upright,
+                };
+            }
+
             entries = entries[EntryLength..];
         }
 
-        return Upright;
+        return null;
+    }
+
+    // An attribute or an element, looked for as Pillow does, without a parser.
+    private static uint? FromXmp(ReadOnlySpan<byte> xmp)
+    {
+        ReadOnlySpan<byte> name = "tiff:Orientation"u8;
+        while (xmp.IndexOf(name) is >= 0 and int found)
+        {
+            xmp = xmp[(found + name.Length)..];
+            ReadOnlySpan<byte> value = xmp.StartsWith("=\""u8) ? xmp[2..] : xmp.StartsWith(">"u8) ? xmp[1..] : default;
+            if (!value.IsEmpty && char.IsAsciiDigit((char)value[0]))
+                return (uint)(value[0] - '0');
+        }
+
+        return null;
     }
 
     /// <summary>Turns an image upright, as Pillow's <c>ImageOps.exif_transpose</c>.</summary>
@@ -70,4 +99,7 @@ internal static class ExifOrientation
 
     private static int ReadUInt16(ReadOnlySpan<byte> data, bool littleEndian) =>
         littleEndian ? BinaryPrimitives.ReadUInt16LittleEndian(data) : BinaryPrimitives.ReadUInt16BigEndian(data);
+
+    private static uint ReadUInt32(ReadOnlySpan<byte> data, bool littleEndian) =>
+        littleEndian ? BinaryPrimitives.ReadUInt32LittleEndian(data) : BinaryPrimitives.ReadUInt32BigEndian(data);
 }

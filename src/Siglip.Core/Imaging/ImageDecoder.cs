@@ -19,23 +19,38 @@ internal static class ImageDecoder
     // Very large images are decoded one at a time, or a batch of them would need more memory than many machines have.
     private static readonly Lock LargeImage = new();
 
-    public static unsafe RgbImage Decode(ReadOnlyMemory<byte> encoded, string source, bool applyExifOrientation)
+    public static RgbImage Decode(ReadOnlyMemory<byte> encoded, string source, bool applyExifOrientation)
     {
         EncodedImage file = EncodedImage.Parse(encoded, source);
+        RgbImage image = file is BmpFile bmp ? bmp.Decode() : DecodeByCodec(file);
+        return applyExifOrientation ? ExifOrientation.Apply(image, file.Orientation) : image;
+    }
 
+    /// <summary>Refuses images that are too large, before anything is allocated for them.</summary>
+    public static void CheckSize(int width, int height, string source)
+    {
+        if (width > RgbImage.MaxSide || height > RgbImage.MaxSide || (long)width * height > RgbImage.MaxPixels)
+        {
+            throw new InvalidDataException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{source} has {width:N0} x {height:N0} pixels, expected at most {RgbImage.MaxSide:N0} a side and "
+                + $"{RgbImage.MaxPixels:N0} in all. Make the image smaller first."));
+        }
+    }
+
+    private static unsafe RgbImage DecodeByCodec(EncodedImage file)
+    {
         // The codec reads the bytes where they are; the pin outlives it.
-        using MemoryHandle pin = encoded.Pin();
-        using SKData data = CreateData((nint)pin.Pointer, encoded.Length);
-        using SKCodec codec = SKCodec.Create(data) ?? throw Damaged(file, source, "its header cannot be read");
-        CheckSize(codec.Info.Width, codec.Info.Height, source);
+        ReadOnlyMemory<byte> bytes = file.ForCodec;
+        using MemoryHandle pin = bytes.Pin();
+        using SKData data = CreateData((nint)pin.Pointer, bytes.Length);
+        using SKCodec codec = SKCodec.Create(data) ?? throw file.Damaged("its header cannot be read");
+        CheckSize(codec.Info.Width, codec.Info.Height, file.Source);
 
         // Unpremultiplied keeps colours under transparent pixels; without a colour space the codec converts no colours.
         var info = new SKImageInfo(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul, null);
-        byte[] pixels = file.Format == "JPEG" ? DecodeInStrips(codec, info, file, source) : DecodeAtOnce(codec, info, file, source);
-        var image = new RgbImage(info.Width, info.Height, pixels);
-        if (!applyExifOrientation)
-            return image;
-        return ExifOrientation.Apply(image, file.Format == "PNG" ? ExifOrientation.Read(file.PngExif) : (int)codec.EncodedOrigin);
+        byte[] pixels = file is JpegFile ? DecodeInStrips(codec, info, file) : DecodeAtOnce(codec, info, file);
+        return new RgbImage(info.Width, info.Height, pixels);
     }
 
     // SkiaSharp's first use loads its native library.
@@ -52,22 +67,11 @@ internal static class ImageDecoder
         }
     }
 
-    private static void CheckSize(int width, int height, string source)
-    {
-        if (width > RgbImage.MaxSide || height > RgbImage.MaxSide || (long)width * height > RgbImage.MaxPixels)
-        {
-            throw new InvalidDataException(string.Create(
-                CultureInfo.InvariantCulture,
-                $"{source} has {width:N0} x {height:N0} pixels, expected at most {RgbImage.MaxSide:N0} a side and "
-                + $"{RgbImage.MaxPixels:N0} in all. Make the image smaller first."));
-        }
-    }
-
-    private static unsafe byte[] DecodeInStrips(SKCodec codec, SKImageInfo info, EncodedImage file, string source)
+    private static unsafe byte[] DecodeInStrips(SKCodec codec, SKImageInfo info, EncodedImage file)
     {
         SKCodecResult start = codec.StartScanlineDecode(info);
         if (start != SKCodecResult.Success)
-            throw Undecodable(start, file, source);
+            throw Undecodable(start, file);
         var pixels = new byte[info.Width * info.Height * RgbBytes];
         byte[] strip = ArrayPool<byte>.Shared.Rent(info.RowBytes * StripRows);
         try
@@ -78,7 +82,7 @@ internal static class ImageDecoder
                 {
                     int rows = Math.Min(StripRows, info.Height - y);
                     if (codec.GetScanlines((nint)rgba, rows, info.RowBytes) != rows)
-                        throw Undecodable(SKCodecResult.IncompleteInput, file, source);
+                        throw Undecodable(SKCodecResult.IncompleteInput, file);
                     DropAlpha(strip, pixels.AsSpan(info.Width * y * RgbBytes, info.Width * rows * RgbBytes));
                 }
             }
@@ -91,13 +95,13 @@ internal static class ImageDecoder
         }
     }
 
-    private static byte[] DecodeAtOnce(SKCodec codec, SKImageInfo info, EncodedImage file, string source)
+    private static byte[] DecodeAtOnce(SKCodec codec, SKImageInfo info, EncodedImage file)
     {
         int length = info.Width * info.Height * RgbaBytes;
         if (length > MaxPooledBytes)
         {
             lock (LargeImage)
-                return DecodeAtOnce(codec, info, file, source, new byte[length]);
+                return DecodeAtOnce(codec, info, file, new byte[length]);
         }
 
         byte[] rented = ArrayPool<byte>.Shared.Rent(length);
@@ -105,7 +109,7 @@ internal static class ImageDecoder
         {
             Span<byte> whole = rented.AsSpan(0, length);
             whole.Clear(); // a codec leaves alone what the first frame does not cover
-            return DecodeAtOnce(codec, info, file, source, whole);
+            return DecodeAtOnce(codec, info, file, whole);
         }
         finally
         {
@@ -113,17 +117,16 @@ internal static class ImageDecoder
         }
     }
 
-    private static unsafe byte[] DecodeAtOnce(SKCodec codec, SKImageInfo info, EncodedImage file, string source, Span<byte> whole)
+    private static unsafe byte[] DecodeAtOnce(SKCodec codec, SKImageInfo info, EncodedImage file, Span<byte> whole)
     {
         fixed (byte* rgba = whole)
         {
             SKCodecResult result = codec.GetPixels(info, (nint)rgba);
             if (result != SKCodecResult.Success)
-                throw Undecodable(result, file, source);
+                throw Undecodable(result, file);
         }
 
-        if (file.Gif is { } gif)
-            FillTransparent(whole, gif.ColourOfTransparency(file.Bytes.Span));
+        file.Correct(whole);
         var pixels = new byte[info.Width * info.Height * RgbBytes];
         DropAlpha(whole, pixels);
         return pixels;
@@ -139,22 +142,7 @@ internal static class ImageDecoder
         }
     }
 
-    // The codec forgets which colour of the palette stands for transparency.
-    private static void FillTransparent(Span<byte> rgba, (byte Red, byte Green, byte Blue) colour)
-    {
-        for (int i = 0; i < rgba.Length; i += RgbaBytes)
-        {
-            if (rgba[i + 3] == 0)
-                (rgba[i], rgba[i + 1], rgba[i + 2]) = colour;
-        }
-    }
-
     // The file has its end mark, so incomplete input means that something before it is missing.
-    private static InvalidDataException Undecodable(SKCodecResult result, EncodedImage file, string source) =>
-        Damaged(
-            file, source,
-            result == SKCodecResult.IncompleteInput ? "pixels are missing in it" : $"its pixels cannot be decoded ({result})");
-
-    private static InvalidDataException Damaged(EncodedImage file, string source, string fault) =>
-        new($"{source} is a damaged {file.Format} file: {fault}. Copy or download it again.");
+    private static InvalidDataException Undecodable(SKCodecResult result, EncodedImage file) =>
+        file.Damaged(result == SKCodecResult.IncompleteInput ? "pixels are missing in it" : $"its pixels cannot be decoded ({result})");
 }
