@@ -21,12 +21,12 @@ internal static class RowPass
             return;
         }
 
-        for (int i = 0; i <= row.Length - vector; i += vector)
-            SumVector(source[i..], stride, window).CopyTo(row[i..]);
-
-        // What is left at the end is less than a vector: a whole one that overlaps the one before it gives the same values again.
-        int last = row.Length - vector;
-        SumVector(source[last..], stride, window).CopyTo(row[last..]);
+        for (int i = 0; i < row.Length; i += vector)
+        {
+            // The last vector ends with the row; what it has in common with the one before it is computed again.
+            int at = Math.Min(i, row.Length - vector);
+            SumVector(source[at..], stride, window).CopyTo(row[at..]);
+        }
     }
 
     private static byte Sum(ReadOnlySpan<byte> source, int stride, ReadOnlySpan<int> window)
