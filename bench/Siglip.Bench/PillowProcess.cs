@@ -19,7 +19,8 @@ internal sealed class PillowProcess : IDisposable
     public static PillowProcess Start()
     {
         string[] names = OperatingSystem.IsWindows() ? ["python.exe", "python3.exe"] : ["python3", "python"];
-        string[] folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
+        string path = Environment.GetEnvironmentVariable("PATH") ?? "";
+        string[] folders = path.Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
         foreach (string python in folders.SelectMany(folder => names.Select(name => Path.Combine(folder, name))).Where(File.Exists))
         {
             if (TryStart(python) is { } pillow)
@@ -27,8 +28,8 @@ internal sealed class PillowProcess : IDisposable
         }
 
         throw new FileNotFoundException(
-            "No Python with Pillow and NumPy was found in PATH: install them, on Debian or Ubuntu with 'apt-get install python3-pil python3-numpy', "
-            + "elsewhere with 'pip install pillow numpy'.");
+            "No Python with Pillow and NumPy was found in PATH: install them, on Debian or Ubuntu with "
+            + "'apt-get install python3-pil python3-numpy', elsewhere with 'pip install pillow numpy'.");
     }
 
     /// <summary>Makes the image that is resized from now on.</summary>

@@ -10,7 +10,8 @@ internal static class ColumnKernels
     /// <summary>Number of rows in a block.</summary>
     public const int Rows = 4;
 
-    /// <summary>How many bytes behind the last row are read at most: a group of weights that begins at the last pixel, in 16 bytes.</summary>
+    /// <summary>How many bytes behind the last row are read at most: 16 are loaded for a group of weights that begins at its last pixel.
+    /// </summary>
     public const int Slack = 16;
 
     private const int Channels = 3;
@@ -24,7 +25,13 @@ internal static class ColumnKernels
     /// <param name="weights">The weights for this width.</param>
     /// <param name="code">How to compute.</param>
     public static unsafe void Resize(
-        ReadOnlySpan<byte> source, int sourceStride, Span<byte> destination, int stride, int width, ResamplingWeights weights, ResizerCode code)
+        ReadOnlySpan<byte> source,
+        int sourceStride,
+        Span<byte> destination,
+        int stride,
+        int width,
+        ResamplingWeights weights,
+        ResizerCode code)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(source.Length, (Rows * sourceStride) + Slack);
         ArgumentOutOfRangeException.ThrowIfLessThan(destination.Length, Rows * stride);
@@ -97,9 +104,9 @@ internal static class ColumnKernels
         return Vector128.WidenLower(Vector128.WidenLower(bytes)).AsInt32();
     }
 
-    // Four source pixels of each row at a time, two in each half of a vector. The fast multiplication takes 16-bit factors and adds
-    // neighbours up: therefore pixels lie as R0 R1 G0 G1 B0 B1, and a weight is a signed low half and a high half, which
-    // are summed up apart. What comes out is the 32-bit sum of the other kinds of code, wrap-around included.
+    // Four source pixels of each row at a time, two in each half of a vector. The fast multiplication takes signed 16-bit factors and adds
+    // up neighbours: therefore pixels lie as R0 R1 G0 G1 B0 B1, and a weight is a low and a high half, which are summed up apart. Put
+    // together they give the 32-bit sum of the other kinds of code, were it to wrap around as well.
     private static unsafe void ResizeAvx2(
         byte* source, nint sourceStride, byte* destination, nint stride, int width, ResamplingWeights weights)
     {

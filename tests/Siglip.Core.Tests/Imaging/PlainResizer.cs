@@ -7,7 +7,8 @@ namespace Siglip.Core.Tests;
 /// </remarks>
 internal static class PlainResizer
 {
-    /// <summary>For each pixel of the result: its first source pixel, and the weights of this and the following ones, which sum to 1.</summary>
+    /// <summary>For each pixel of the result: its first source pixel, and the weights of this one and those after it, which sum to 1.
+    /// </summary>
     public static (int First, double[] Weights)[] Windows(int sourceSize, int size, ImageResampling resampling)
     {
         double scale = (double)sourceSize / size, width = Math.Max(scale, 1);
@@ -18,7 +19,8 @@ internal static class PlainResizer
             double centre = (i + 0.5) * scale;
             int first = Math.Max((int)Math.Floor(centre - support + 0.5), 0);
             int end = Math.Min((int)Math.Floor(centre + support + 0.5), sourceSize);
-            double[] weights = [.. Enumerable.Range(first, end - first).Select(pixel => Filter((pixel + 0.5 - centre) / width, resampling))];
+            double[] weights =
+                [.. Enumerable.Range(first, end - first).Select(pixel => Filter((pixel + 0.5 - centre) / width, resampling))];
             double sum = weights.Sum();
             windows[i] = (first, [.. weights.Select(weight => weight / sum)]);
         }
