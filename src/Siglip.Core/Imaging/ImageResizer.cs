@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Globalization;
 
 namespace Siglip.Core;
@@ -6,14 +5,11 @@ namespace Siglip.Core;
 /// <summary>Resizes images the same to the last bit as Pillow's <c>Image.resize</c>.</summary>
 /// <remarks>
 /// Source: Pillow, src/libImaging/Resample.c. Columns first, then rows; what lies between is rounded to 8 bits, as there. The filters
-/// widen with the reduction (antialiasing).
+/// widen with the reduction (antialiasing). The sums are integers, so their order does not matter and vectors give the same bits.
 /// </remarks>
 public static class ImageResizer
 {
     private const int Channels = 3;
-
-    // Half of the unit of the weights: adding it before the shift rounds to the nearest grey level.
-    private const int Half = 1 << (ResamplingWeights.FractionBits - 1);
 
     /// <summary>Resizes an image; the aspect ratio is not kept and nothing is cropped.</summary>
     /// <param name="image">RGB, 8 bits per channel, at least 1 x 1 pixel.</param>
@@ -45,27 +41,34 @@ public static class ImageResizer
         if (resampling is not (ImageResampling.Bilinear or ImageResampling.Bicubic))
             throw new ArgumentOutOfRangeException(nameof(resampling), resampling, "Expected Bilinear (2) or Bicubic (3).");
 
+        return width == image.Width && height == image.Height
+            ? image
+            : Resize(image, width, height, resampling, ResizerCodes.Fastest);
+    }
+
+    /// <summary>Resizes with code of the given kind; all kinds give the same pixels.</summary>
+    /// <param name="image">At least 1 x 1 pixel.</param>
+    /// <param name="width">In range.</param>
+    /// <param name="height">In range.</param>
+    /// <param name="resampling">Bilinear or bicubic.</param>
+    /// <param name="code">Must be supported by the processor.</param>
+    internal static RgbImage Resize(RgbImage image, int width, int height, ImageResampling resampling, ResizerCode code)
+    {
         // An axis that keeps its size is skipped: weights of 1 would give the same, but cost a pass.
-        bool columns = width != image.Width, rows = height != image.Height;
-        if (!columns && !rows)
-            return image;
+        ResamplingWeights? rows = height == image.Height ? null : new ResamplingWeights(image.Height, height, resampling);
+        using var columns = new ColumnPass(image, width, resampling, rows?.LongestWindow ?? 1, code);
         var result = new byte[width * height * Channels];
-        if (!rows)
+        for (int y = 0; y < height; y++)
         {
-            ResizeColumns(image.Data, image.Width, result, width, image.Height, resampling);
-        }
-        else if (!columns)
-        {
-            ResizeRows(image.Data, image.Height, result, height, width, resampling);
-        }
-        else
-        {
-            int length = width * image.Height * Channels;
-            byte[] rented = ArrayPool<byte>.Shared.Rent(length);
-            Span<byte> narrowed = rented.AsSpan(0, length); // [image height, width, channels]
-            ResizeColumns(image.Data, image.Width, narrowed, width, image.Height, resampling);
-            ResizeRows(narrowed, image.Height, result, height, width, resampling);
-            ArrayPool<byte>.Shared.Return(rented);
+            Span<byte> row = result.AsSpan(y * width * Channels, width * Channels);
+            if (rows is null)
+            {
+                columns.Rows(y, 1)[..row.Length].CopyTo(row);
+                continue;
+            }
+
+            ReadOnlySpan<int> window = rows.Of(y, out int first);
+            RowPass.Resize(columns.Rows(first, window.Length), columns.Stride, window, row, code);
         }
 
         return new RgbImage(width, height, result);
@@ -79,65 +82,4 @@ public static class ImageResizer
         if (side is < 1 or > RgbImage.MaxSide)
             throw new ArgumentOutOfRangeException(name, side, $"Expected a side from 1 to {RgbImage.MaxSide} pixels.");
     }
-
-    // [height, source width, channels] to [height, width, channels]
-    private static void ResizeColumns(
-        ReadOnlySpan<byte> source, int sourceWidth, Span<byte> destination, int width, int height, ImageResampling resampling)
-    {
-        var weights = new ResamplingWeights(sourceWidth, width, resampling);
-        for (int y = 0; y < height; y++)
-        {
-            ReadOnlySpan<byte> sourceRow = source.Slice(y * sourceWidth * Channels, sourceWidth * Channels);
-            Span<byte> row = destination.Slice(y * width * Channels, width * Channels);
-            for (int x = 0; x < width; x++)
-            {
-                ReadOnlySpan<int> window = weights.Of(x, out int first);
-                ReadOnlySpan<byte> pixels = sourceRow.Slice(first * Channels, window.Length * Channels);
-                int red = Half, green = Half, blue = Half;
-                for (int k = 0, i = 0; k < window.Length; k++, i += Channels)
-                {
-                    int weight = window[k];
-                    red += pixels[i] * weight;
-                    green += pixels[i + 1] * weight;
-                    blue += pixels[i + 2] * weight;
-                }
-
-                int to = x * Channels;
-                row[to] = ToGreyLevel(red);
-                row[to + 1] = ToGreyLevel(green);
-                row[to + 2] = ToGreyLevel(blue);
-            }
-        }
-    }
-
-    // [source height, width, channels] to [height, width, channels]
-    private static void ResizeRows(
-        ReadOnlySpan<byte> source, int sourceHeight, Span<byte> destination, int height, int width, ImageResampling resampling)
-    {
-        var weights = new ResamplingWeights(sourceHeight, height, resampling);
-        int stride = width * Channels;
-        int[] rented = ArrayPool<int>.Shared.Rent(stride);
-        Span<int> sums = rented.AsSpan(0, stride);
-        for (int y = 0; y < height; y++)
-        {
-            // Whole source rows are added up, so that memory is read in order.
-            ReadOnlySpan<int> window = weights.Of(y, out int first);
-            sums.Fill(Half);
-            for (int k = 0; k < window.Length; k++)
-            {
-                int weight = window[k];
-                ReadOnlySpan<byte> sourceRow = source.Slice((first + k) * stride, stride);
-                for (int i = 0; i < sums.Length; i++)
-                    sums[i] += sourceRow[i] * weight;
-            }
-
-            Span<byte> row = destination.Slice(y * stride, stride);
-            for (int i = 0; i < row.Length; i++)
-                row[i] = ToGreyLevel(sums[i]);
-        }
-
-        ArrayPool<int>.Shared.Return(rented);
-    }
-
-    private static byte ToGreyLevel(int sum) => (byte)Math.Clamp(sum >> ResamplingWeights.FractionBits, 0, 255);
 }

@@ -7,6 +7,12 @@ internal sealed class ResamplingWeights
     /// <summary>Weights are multiples of 2^-22: 32 bits less 8 for the grey level and 2 for sums beyond 0 to 255.</summary>
     public const int FractionBits = 32 - 8 - 2;
 
+    /// <summary>Half of a grey level: sums begin with it, so that cutting the fraction off rounds to the nearest grey level.</summary>
+    public const int Half = 1 << (FractionBits - 1);
+
+    /// <summary>Weights lie in groups of this many; after a window's last weight its group is filled with zeros.</summary>
+    public const int Group = 4;
+
     private readonly int[] _first;
     private readonly int[] _count;
     private readonly int[] _weights; // [size, _stride]
@@ -18,12 +24,13 @@ internal sealed class ResamplingWeights
         double filterScale = Math.Max(scale, 1);
         double perFilterUnit = 1 / filterScale; // multiplied with, not divided by: Pillow's last bit
         double support = (resampling == ImageResampling.Bicubic ? 2 : 1) * filterScale;
-        _stride = ((int)Math.Ceiling(support) * 2) + 1;
+        int longest = ((int)Math.Ceiling(support) * 2) + 1;
+        _stride = (longest + Group - 1) / Group * Group;
         _first = new int[size];
         _count = new int[size];
         _weights = new int[checked(size * _stride)];
 
-        var exact = new double[_stride];
+        var exact = new double[longest];
         for (int i = 0; i < size; i++)
         {
             double centre = (i + 0.5) * scale;
@@ -44,8 +51,15 @@ internal sealed class ResamplingWeights
             }
 
             (_first[i], _count[i]) = (first, count);
+            LongestWindow = Math.Max(LongestWindow, count);
         }
     }
+
+    /// <summary>The largest number of source pixels that a pixel of the result is made of.</summary>
+    public int LongestWindow { get; }
+
+    /// <summary>The rounded grey level, from 0 to 255, of a sum of grey levels times weights that began with <see cref="Half"/>.</summary>
+    public static byte ToGreyLevel(int sum) => (byte)Math.Clamp(sum >> FractionBits, 0, 255);
 
     /// <summary>The weights of consecutive source pixels.</summary>
     /// <param name="index">The pixel of the result.</param>
@@ -54,6 +68,15 @@ internal sealed class ResamplingWeights
     {
         first = _first[index];
         return _weights.AsSpan(index * _stride, _count[index]);
+    }
+
+    /// <summary>The weights with the zeros that fill their last group.</summary>
+    /// <param name="index">The pixel of the result.</param>
+    /// <param name="first">The first of its source pixels.</param>
+    public ReadOnlySpan<int> GroupsOf(int index, out int first)
+    {
+        first = _first[index];
+        return _weights.AsSpan(index * _stride, (_count[index] + Group - 1) / Group * Group);
     }
 
     private static double Triangle(double x) => Math.Max(1 - Math.Abs(x), 0);

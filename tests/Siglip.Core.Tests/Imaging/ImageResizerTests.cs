@@ -86,6 +86,28 @@ public sealed class ImageResizerTests
     }
 
     [TestMethod]
+    public void Resizing_allocates_the_result_and_the_weights_but_nothing_for_each_row()
+    {
+        const ImageResampling Bicubic = ImageResampling.Bicubic;
+        RgbImage image = ReferenceImages.Noise(90, 1000, seed: 8);
+        long needed = 40 * 900 * 3
+            + Allocated(() => new ResamplingWeights(90, 40, Bicubic))
+            + Allocated(() => new ResamplingWeights(1000, 900, Bicubic));
+
+        // The least of several runs: the first one may fill the pool of buffers.
+        long allocated = Enumerable.Range(0, 5).Min(_ => Allocated(() => ImageResizer.Resize(image, 40, 900, Bicubic)));
+
+        Assert.IsLessThan(needed + 1000, allocated);
+    }
+
+    private static long Allocated(Func<object> create)
+    {
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        GC.KeepAlive(create());
+        return GC.GetAllocatedBytesForCurrentThread() - before;
+    }
+
+    [TestMethod]
     public void A_size_that_is_too_large_on_the_way_is_refused_by_name()
     {
         var image = new RgbImage(1, 100_000, new byte[300_000]);

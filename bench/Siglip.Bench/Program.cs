@@ -1,0 +1,8 @@
+using System.CommandLine;
+using Siglip.Bench;
+
+var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison and writes its figures to bench/results.")
+{
+    ResizeBenchmark.Create(),
+};
+return await root.Parse(args).InvokeAsync();
