@@ -10,8 +10,6 @@ public sealed class EndToEndTests
     private static readonly string[] Images = [.. ((string[])["rgb.png", "palette.png", "rgba.png", "tall_5x900.png", "photo_420.jpg"])
         .Select(name => ReferenceModels.PathOf("preprocess", "images", name))];
 
-    public TestContext TestContext { get; set; } = null!;
-
     [TestMethod]
     [DataRow("vision_only")]
     [DataRow("sharded")]
@@ -42,13 +40,11 @@ public sealed class EndToEndTests
         Check("image_classification", "logits", ReferenceModels.Values(logits));
     }
 
-    private void Check(string model, string output, float[] actual)
+    private static void Check(string model, string output, float[] actual)
     {
         using SafetensorsFile file = SafetensorsFile.Open(ReferenceModels.PathOf("end_to_end", "expected.safetensors"));
         using Tensor expected = file.Read($"{model}.{output}"), found = tensor(actual, expected.shape);
-        double tolerance = Tolerance(output), difference = ReferenceModels.LargestDifference(found, expected);
-        TestContext.WriteLine($"{model} {output} of images: largest difference {difference:e1}, tolerance {tolerance:e1}");
-        Assert.IsLessThanOrEqualTo(tolerance, difference, $"{model} {output}");
+        ParityReport.OfThisRun.Check(ParityArea.EndToEnd, model, output, ReferenceModels.LargestDifference(found, expected), Tolerance(output));
     }
 
     // The mean of the patch embeddings has no tolerance of its own: it is compared as the pooled embedding is.

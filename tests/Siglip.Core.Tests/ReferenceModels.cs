@@ -15,7 +15,8 @@ internal static class ReferenceModels
 
     public static JsonElement Json(params string[] parts) => JsonDocument.Parse(File.ReadAllText(PathOf(parts))).RootElement;
 
-    public static double Tolerance(string model, string output) => Tolerances.GetProperty("models").GetProperty(model).GetProperty(output).GetDouble();
+    public static double Tolerance(string model, string output, string area = "models") =>
+        Tolerances.GetProperty(area).GetProperty(model).GetProperty(output).GetDouble();
 
     /// <summary>The tolerance of an area that is no model, such as <c>end_to_end</c>.</summary>
     public static double AreaTolerance(string area, string output) => Tolerances.GetProperty(area).GetProperty(output).GetDouble();

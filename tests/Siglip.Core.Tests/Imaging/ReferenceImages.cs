@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text.Json;
 
 namespace Siglip.Core.Tests;
@@ -9,6 +10,12 @@ internal static class ReferenceImages
         JsonDocument.Parse(File.ReadAllText(ReferenceData.PathOf("preprocess", "index.json"))).RootElement.GetProperty("images");
 
     public static IEnumerable<object[]> Names => Index.EnumerateObject().Select(image => new object[] { image.Name });
+
+    /// <summary>The SHA-256 of expected tensors that are too large to be kept, for the tensors whose names begin so.</summary>
+    public static List<(string Image, string Tensor, string Sha256)> Hashes(string prefix) =>
+        [.. ReferenceModels.Json("preprocess", "expected_sha256.json").EnumerateObject()
+            .SelectMany(image => image.Value.EnumerateObject().Select(tensor => (image.Name, tensor.Name, tensor.Value.GetString()!)))
+            .Where(tensor => tensor.Item2.StartsWith(prefix, StringComparison.Ordinal))];
 
     public static string PathOf(string name) => ReferenceData.PathOf("preprocess", "images", name);
 
@@ -29,6 +36,32 @@ internal static class ReferenceImages
         string[] words = tensor.Split('_');
         return (words[^2] == "bicubic" ? ImageResampling.Bicubic : ImageResampling.Bilinear, int.Parse(words[^1]));
     }
+
+    /// <summary>How far bytes are from those expected; infinitely if there are more or fewer.</summary>
+    public static double LargestDifference(ReadOnlySpan<byte> actual, ReadOnlySpan<byte> expected)
+    {
+        if (actual.Length != expected.Length)
+            return double.PositiveInfinity;
+        int largest = 0;
+        for (int i = 0; i < actual.Length; i++)
+            largest = Math.Max(largest, Math.Abs(actual[i] - expected[i]));
+        return largest;
+    }
+
+    /// <summary>How far values are from those expected; infinitely if there are more or fewer, or if one is not a number.</summary>
+    public static double LargestDifference(ReadOnlySpan<float> actual, ReadOnlySpan<float> expected)
+    {
+        if (actual.Length != expected.Length)
+            return double.PositiveInfinity;
+        double largest = 0;
+        for (int i = 0; i < actual.Length; i++)
+            largest = Math.Max(largest, Math.Abs((double)actual[i] - expected[i])); // NaN if one is
+        return double.IsNaN(largest) ? double.PositiveInfinity : largest;
+    }
+
+    /// <summary>0 if the bytes have that hash; infinite if not, for nothing says how far off they are.</summary>
+    public static double DifferenceFromHash(ReadOnlySpan<byte> actual, string sha256) =>
+        Convert.ToHexStringLower(SHA256.HashData(actual)) == sha256 ? 0 : double.PositiveInfinity;
 
     /// <summary>Noise, the same for the same seed.</summary>
     public static RgbImage Noise(int width, int height, int seed)

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Siglip.Core.Tests;
 
 [TestClass]
@@ -14,9 +16,40 @@ public sealed class SiglipImageProcessorTests
         foreach ((string tensor, ReferenceTensor values) in expected)
         {
             (ImageResampling resampling, int size) = ReferenceImages.Settings(tensor);
-            var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = size, Width = size, Resample = resampling });
             CollectionAssert.AreEqual(new[] { 3, size, size }, values.Shape);
-            CollectionAssert.AreEqual(values.Singles, processor.Preprocess(image), tensor);
+            ParityReport.OfThisRun.CheckIdentical(ParityArea.Preprocessing, "image files", $"{name} {tensor}", "pixel values",
+                ReferenceImages.LargestDifference(Processor(size, resampling).Preprocess(image), values.Singles));
+        }
+    }
+
+    [TestMethod]
+    public void Pixel_values_of_larger_sizes_are_those_of_transformers()
+    {
+        List<(string Image, string Tensor, string Sha256)> expected = ReferenceImages.Hashes("pixel_values_");
+        Assert.IsNotEmpty(expected);
+
+        foreach ((string name, string tensor, string sha256) in expected)
+        {
+            (ImageResampling resampling, int size) = ReferenceImages.Settings(tensor);
+            float[] values = Processor(size, resampling).Preprocess(RgbImage.Load(ReferenceImages.PathOf(name)));
+            ParityReport.OfThisRun.CheckIdentical(ParityArea.Preprocessing, "image files", $"{name} {tensor}", "pixel values",
+                ReferenceImages.DifferenceFromHash(MemoryMarshal.AsBytes<float>(values), sha256));
+        }
+    }
+
+    [TestMethod]
+    public void Pixel_values_of_a_turned_image_are_those_of_transformers()
+    {
+        const string Name = "exif_orientation_6.jpg", Prefix = "exif_applied.pixel_values_";
+        RgbImage image = RgbImage.Load(ReferenceImages.PathOf(Name), applyExifOrientation: true);
+        List<KeyValuePair<string, ReferenceTensor>> expected = ReferenceImages.Expected(Name, Prefix);
+        Assert.IsNotEmpty(expected);
+
+        foreach ((string tensor, ReferenceTensor values) in expected)
+        {
+            (ImageResampling resampling, int size) = ReferenceImages.Settings(tensor);
+            ParityReport.OfThisRun.CheckIdentical(ParityArea.Preprocessing, "image files turned by their EXIF data", $"{Name} {tensor}", "pixel values",
+                ReferenceImages.LargestDifference(Processor(size, resampling).Preprocess(image), values.Singles));
         }
     }
 
@@ -29,9 +62,10 @@ public sealed class SiglipImageProcessorTests
 
         float[] values = processor.Preprocess(new RgbImage(16, 16, pixels));
 
-        CollectionAssert.AreEqual(expected, values[..256]);
-        CollectionAssert.AreEqual(expected, values[256..512]);
-        CollectionAssert.AreEqual(expected, values[512..]);
+        Assert.HasCount(768, values);
+        for (int channel = 0; channel < 3; channel++)
+            ParityReport.OfThisRun.CheckIdentical(ParityArea.Preprocessing, "the 256 grey levels, three channels", $"channel {channel}", "pixel values",
+                ReferenceImages.LargestDifference(values.AsSpan(256 * channel, 256), expected));
     }
 
     [TestMethod]
@@ -120,4 +154,7 @@ public sealed class SiglipImageProcessorTests
         Parallel.For(0, 60, new ParallelOptions { MaxDegreeOfParallelism = 8 }, i =>
             CollectionAssert.AreEqual(alone[i % 3], processor.Preprocess(RgbImage.Decode(files[i % 3]))));
     }
+
+    private static SiglipImageProcessor Processor(int size, ImageResampling resampling) =>
+        new(new SiglipImageProcessorConfig { Height = size, Width = size, Resample = resampling });
 }

@@ -6,8 +6,6 @@ namespace Siglip.Core.Tests;
 [TestClass]
 public sealed class ActivationTests
 {
-    public TestContext TestContext { get; set; } = null!;
-
     [TestMethod]
     [DataRow("gelu_pytorch_tanh")]
     [DataRow("gelu")]
@@ -20,9 +18,8 @@ public sealed class ActivationTests
         TorchNative.Ensure();
         using SafetensorsFile file = SafetensorsFile.Open(ReferenceModels.PathOf("activations", "activations.safetensors"));
         using Tensor x = file.Read("x"), expected = file.Read("fp64." + name), actual = Activation.Find(name)(x);
-        double tolerance = ReferenceModels.AreaTolerance("activations", "float32 against fp64.*"), difference = ReferenceModels.LargestDifference(actual, expected);
-        TestContext.WriteLine($"{name}: largest difference {difference:e1}, tolerance {tolerance:e1}");
-        Assert.IsLessThanOrEqualTo(tolerance, difference);
+        ParityReport.OfThisRun.Check(ParityArea.Activations, name, "values",
+            ReferenceModels.LargestDifference(actual, expected), ReferenceModels.AreaTolerance("activations", "float32 against fp64.*"));
     }
 
     [TestMethod]

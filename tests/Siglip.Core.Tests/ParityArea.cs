@@ -1,0 +1,14 @@
+namespace Siglip.Core.Tests;
+
+/// <summary>The parts of <see cref="ParityReport"/>, in its order.</summary>
+internal enum ParityArea
+{
+    Models,
+    VariableResolution,
+    FullSize,
+    Preprocessing,
+    EndToEnd,
+    Activations,
+    Training,
+    InitialValues,
+}
