@@ -313,7 +313,7 @@ public sealed class SiglipImageEmbedderTests
             expected = reference.Embed(Files[0]);
         SiglipImageEmbedder embedder = Embedder();
         RgbImage image = RgbImage.Load(Files[0]);
-        using var first = new CountdownEvent(2);
+        using var first = new SemaphoreSlim(0);
 
         Task[] workers = [.. Enumerable.Range(0, 2).Select(_ => Task.Run(() =>
         {
@@ -324,7 +324,7 @@ public sealed class SiglipImageEmbedderTests
                 {
                     AssertNear(expected, embedder.Embed(image));
                     if (!signalled)
-                        first.Signal();
+                        first.Release();
                     signalled = true;
                 }
             }
@@ -333,7 +333,8 @@ public sealed class SiglipImageEmbedderTests
                 Assert.IsTrue(signalled);
             }
         }, Token))];
-        first.Wait(Token);
+        Task started = Task.WhenAll(first.WaitAsync(Token), first.WaitAsync(Token));
+        await Task.WhenAny([started, .. workers]); // a worker that fails ends before it has started
         embedder.Dispose();
 
         await Task.WhenAll(workers);
