@@ -61,7 +61,7 @@ public static class SiglipVariants
 
     internal static SiglipVariant? TryFind(string hubId) => All.FirstOrDefault(variant => variant.HubId == hubId);
 
-    internal static IEnumerable<string> Nearest(string hubId) => All.Select(variant => variant.HubId).OrderBy(known => Distance(hubId, known)).Take(NearIds);
+    internal static IEnumerable<string> Nearest(string hubId) => All.Select(variant => variant.HubId).OrderBy(known => Difference(hubId, known)).Take(NearIds);
 
     /// <summary>The names of the checkpoints with exactly these sizes.</summary>
     internal static IEnumerable<string> WithArchitecture(SiglipVisionConfigBase config) =>
@@ -74,22 +74,11 @@ public static class SiglipVariants
     private static SiglipVariant Siglip2(string hubId, SiglipVisionConfig config) =>
         new(hubId, config, new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize, Resample = ImageResampling.Bilinear });
 
-    // Levenshtein's: the fewest insertions, deletions and replacements that turn one name into the other.
-    private static int Distance(string one, string other)
+    // Number of words, such as patch16, that only one of the names has.
+    private static int Difference(string one, string other)
     {
-        int[] row = [.. Enumerable.Range(0, other.Length + 1)];
-        for (int i = 1; i <= one.Length; i++)
-        {
-            int diagonal = row[0];
-            row[0] = i;
-            for (int j = 1; j <= other.Length; j++)
-            {
-                int replaced = diagonal + (one[i - 1] == other[j - 1] ? 0 : 1);
-                diagonal = row[j];
-                row[j] = Math.Min(replaced, Math.Min(row[j], row[j - 1]) + 1);
-            }
-        }
-
-        return row[^1];
+        HashSet<string> words = new(one.Split('/', '-'), StringComparer.OrdinalIgnoreCase);
+        words.SymmetricExceptWith(other.Split('/', '-'));
+        return words.Count;
     }
 }

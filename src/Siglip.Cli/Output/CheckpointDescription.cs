@@ -46,7 +46,7 @@ internal sealed class CheckpointDescription
     {
         SiglipVisionConfigBase config = _checkpoint.Config;
         string[] sameAs = [.. SiglipVariants.WithArchitecture(config)];
-        return
+        string[][] rows =
         [
             ["source", _checkpoint.Source],
             ["kind", KindInWords],
@@ -57,6 +57,7 @@ internal sealed class CheckpointDescription
             ["stored as", string.Join(", ", Dtypes.Select(dtype => $"{dtype.Name} ({Count(dtype.Count, "tensor")})"))],
             .. Listed(Files.Length == 1 ? "file" : $"{Files.Length} files", Files.Select(file => $"{file.Name}, {Size(file.Length)}")),
             ["preprocessing", ModelDescription.Preprocessing(_checkpoint.ProcessorConfig)],
+            .. ModelDescription.Misfit(config, _checkpoint.ProcessorConfig) is { } misfit ? [["", misfit]] : (string[][])[],
             ["embeddings", ModelDescription.Embeddings(config, _checkpoint.ProcessorConfig)],
             ["labels", _labels is not null ? string.Join(", ", _labels) : HasClassifier ? "not readable" : "none"],
             .. Listed("missing", Shortened([.. Missing])),
@@ -65,6 +66,7 @@ internal sealed class CheckpointDescription
             ["not used", UnusedInWords],
             ["weights' SHA-256", _checkpoint.ComputeSha256()],
         ];
+        return rows.Select(row => row.Select(Printable).ToArray());
     }
 
     public JsonObject ToJson()
@@ -155,6 +157,9 @@ internal sealed class CheckpointDescription
         >= 1_000_000 => ModelDescription.Invariant($"{bytes / 1e6:N1} MB"),
         _ => ModelDescription.Invariant($"{bytes:N0} bytes"),
     };
+
+    // Names come from the file: they must not move the cursor.
+    private static string Printable(string text) => string.Concat(text.Select(character => char.IsControl(character) ? '\uFFFD' : character));
 
     private static JsonArray Texts(IEnumerable<string> texts) => new([.. texts.Select(text => JsonValue.Create(text))]);
 

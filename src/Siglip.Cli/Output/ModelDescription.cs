@@ -34,6 +34,15 @@ internal static class ModelDescription
         return config.DoNormalize ? $"{resize}, {scale}, mean {Channels(config.ImageMean)}, std {Channels(config.ImageStd)}" : $"{resize}, {scale}";
     }
 
+    /// <summary>What of the preprocessing is not as the model expects; null if all of it is.</summary>
+    public static string? Misfit(SiglipVisionConfigBase config, SiglipImageProcessorConfigBase processor) => (config, processor) switch
+    {
+        (SiglipVisionConfig { ImageSize: var size }, SiglipImageProcessorConfig image) when image.Height != size || image.Width != size =>
+            $"which are not the model's {size} x {size} pixels",
+        (_, Siglip2ImageProcessorConfig image) when image.PatchSize != config.PatchSize => $"which are not the model's patches of {config.PatchSize} x {config.PatchSize} pixels",
+        _ => null,
+    };
+
     /// <summary>The sizes of the embeddings of one image, as the embedder and the estimator give them.</summary>
     public static string Embeddings(SiglipVisionConfigBase config, SiglipImageProcessorConfigBase processor) =>
         string.Join(", ", Shapes(config, processor).Select(shape => $"{shape.Name} [{string.Join(", ", shape.Sizes)}]"))

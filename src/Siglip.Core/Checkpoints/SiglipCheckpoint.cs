@@ -1,6 +1,4 @@
-using System.Globalization;
 using System.Reflection;
-using System.Text.Json;
 using System.Text.RegularExpressions;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -49,7 +47,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     /// <summary>The classes' names in the order of the logits (<c>id2label</c>); null if the checkpoint has no classifier.</summary>
     /// <exception cref="InvalidDataException">The configuration does not name each class once. The vision model can be loaded all the same.</exception>
     public IReadOnlyList<string>? Labels =>
-        field ??= Tensors.TryGetValue(ClassifierWeight, out SafetensorsEntry? classifier) ? ReadLabels(ConfigJson, _configSource, classifier) : null;
+        field ??= Tensors.TryGetValue(ClassifierWeight, out SafetensorsEntry? classifier) ? CheckpointLabels.Read(ConfigJson, _configSource, classifier) : null;
 
     /// <summary>The full path of the folder, or <see cref="Nano"/>.</summary>
     public string Source { get; }
@@ -341,29 +339,6 @@ public sealed partial class SiglipCheckpoint : IDisposable
             model.Dispose();
             throw;
         }
-    }
-
-    // transformers names the classes LABEL_0, LABEL_1, … where config.json does not.
-    private static string[] ReadLabels(string configJson, string source, SafetensorsEntry classifier)
-    {
-        using JsonDocument document = JsonFields.Parse(configJson, source);
-        if (new JsonFields(document.RootElement, source).Find("id2label") is not { } map)
-            return classifier.Length == 0 ? [] : [.. Enumerable.Range(0, (int)Math.Min(classifier.Shape[0], int.MaxValue)).Select(i => $"LABEL_{i}")];
-        if (map.ValueKind != JsonValueKind.Object)
-            throw new InvalidDataException($"{source}: 'id2label' is no object, expected one with the number and the name of each class.");
-
-        JsonProperty[] properties = [.. map.EnumerateObject()];
-        var labels = new string?[properties.Length];
-        foreach (JsonProperty property in properties)
-        {
-            if (!int.TryParse(property.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int index) || index >= labels.Length || labels[index] is not null
-                || property.Value.ValueKind != JsonValueKind.String)
-                throw new InvalidDataException($"{source}: 'id2label' has {property}, expected each number from 0 to "
-                    + $"{labels.Length - 1} once, with the name of its class.");
-            labels[index] = property.Value.GetString();
-        }
-
-        return labels!;
     }
 
     [GeneratedRegex(@"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
