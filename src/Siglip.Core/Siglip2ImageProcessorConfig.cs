@@ -36,7 +36,11 @@ public sealed record Siglip2ImageProcessorConfig : SiglipImageProcessorConfigBas
     {
         using JsonDocument document = Parse(json, source, "SiglipImageProcessor", "that of a model with fixed resolution, expected "
             + "Siglip2ImageProcessor; use the preprocessor_config.json that belongs to the model.");
-        var config = new Siglip2ImageProcessorConfig(new JsonFields(document.RootElement, source));
+        var fields = new JsonFields(document.RootElement, source);
+        if (fields.Find("max_num_patches") is null && fields.Find("size") is not null)
+            throw new InvalidDataException($"{source} has size and no max_num_patches, which is for a model with fixed resolution; use the "
+                + "preprocessor_config.json that belongs to the model.");
+        var config = new Siglip2ImageProcessorConfig(fields);
         return config.Fault is { } fault ? throw new InvalidDataException($"{source}: {fault}") : config;
     }
 

@@ -33,6 +33,9 @@ public sealed record SiglipImageProcessorConfig : SiglipImageProcessorConfigBase
         using JsonDocument document = Parse(json, source, "Siglip2ImageProcessor", "that of a model with variable resolution (NaFlex), expected "
             + "SiglipImageProcessor; use the preprocessor_config.json that belongs to the model.");
         var fields = new JsonFields(document.RootElement, source);
+        if (fields.Find("size") is null && fields.Find("max_num_patches") is not null)
+            throw new InvalidDataException($"{source} has max_num_patches and no size, which is for a model with variable resolution (NaFlex); use the "
+                + "preprocessor_config.json that belongs to the model.");
         var absent = new SiglipImageProcessorConfig();
         int height = absent.Height, width = absent.Width;
         if (fields.Find("size") is { ValueKind: JsonValueKind.Number })

@@ -115,9 +115,13 @@ public abstract record SiglipImageProcessorConfigBase
         JsonDocument document = JsonFields.Parse(json, source);
         try
         {
-            string? type = new JsonFields(document.RootElement, source).String("image_processor_type", null);
+            var fields = new JsonFields(document.RootElement, source);
+            string? type = fields.String("image_processor_type", null);
             if (type?.StartsWith(otherType, StringComparison.Ordinal) == true) // also …Fast
                 throw new InvalidDataException($"{source}: image_processor_type is '{type}', {advice}");
+            if (fields.Boolean("do_center_crop", false))
+                throw new InvalidDataException($"{source}: do_center_crop is true, but SigLIP's preprocessing crops nothing; use the preprocessor_config.json "
+                    + "that belongs to the model.");
             return document;
         }
         catch

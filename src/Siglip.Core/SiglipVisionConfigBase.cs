@@ -158,6 +158,9 @@ public abstract record SiglipVisionConfigBase
         string? modelType = fields.String("model_type", null);
         if (modelType is null or "siglip" or "siglip2" or SiglipVisionConfig.ModelTypeName or Siglip2VisionConfig.ModelTypeName)
             return modelType;
+        if (modelType is "siglip_text_model" or "siglip2_text_model")
+            throw new InvalidDataException($"{source}: model_type is '{modelType}', a text tower without a vision tower; use a checkpoint of the whole model "
+                + "or of its vision tower.");
         throw new InvalidDataException($"{source}: model_type is '{modelType}', expected siglip, {SiglipVisionConfig.ModelTypeName}, siglip2 or "
             + $"{Siglip2VisionConfig.ModelTypeName}; use a checkpoint of a SigLIP model with a vision tower.");
     }

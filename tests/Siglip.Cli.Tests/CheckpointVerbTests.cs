@@ -54,6 +54,153 @@ public sealed class CheckpointVerbTests
     }
 
     [TestMethod]
+    public void Info_of_a_checkpoint_that_fits_names_nothing_missing_or_unexpected()
+    {
+        using var folder = new TestFolder();
+
+        string[] rows = Rows(SiglipProcess.Run(folder.Path, "info", TestFolder.VisionOnly).Succeeded());
+
+        CollectionAssert.AreEqual((string[])
+        [
+            $"source: {TestFolder.VisionOnly}", "kind: vision model", "architecture: SiglipVisionModel, fixed resolution", "image: 32 x 32 pixels, 3 channels",
+            "patches: 8 x 8 pixels, 16 position embeddings", "hidden size: 64, MLP 128", "layers: 3, 4 heads", "activation: gelu_pytorch_tanh, layer_norm_eps 1e-06",
+            "pooling head: yes", "parameters: 147,328 in the vision tower, 147,328 in all of the file", "stored as: F32 (64 tensors)", "file: model.safetensors, 596,376 bytes",
+            "preprocessing: bicubic resizing to 32 x 32 pixels, grey levels / 255, mean 0.5, std 0.5", "embeddings: pooled [64], mean [64], patches [16, 64]", "labels: none",
+            "missing: none", "unexpected: none", "misshapen: none", "not used: none",
+        ], rows[..^1]);
+    }
+
+    [TestMethod]
+    public void Info_of_a_checkpoint_that_does_not_fit_prints_the_table_the_tensors_and_the_error()
+    {
+        using var folder = new TestFolder();
+        string model = folder.CopyCheckpoint("model");
+        string config = Path.Combine(model, "config.json");
+        File.WriteAllText(config, File.ReadAllText(config).Replace("\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4", StringComparison.Ordinal)
+            .Replace("\"image_size\": 32", "\"image_size\": 48", StringComparison.Ordinal).Replace("\"patch_size\": 8", "\"patch_size\": 8, \"vision_use_head\": false", StringComparison.Ordinal));
+
+        SiglipResult result = SiglipProcess.Run(folder.Path, "info", "model");
+
+        result.Failed("the weights do not fit the configuration. Missing (16): 'vision_model.encoder.layers.3.layer_norm1.weight'");
+        string[] rows = Rows(result);
+        CollectionAssert.IsSubsetOf((string[])["layers: 4, 4 heads", ": which are not the model's 48 x 48 pixels"], rows);
+        int missing = Array.IndexOf(rows, "missing: vision_model.encoder.layers.3.layer_norm1.weight"), unexpected = Array.IndexOf(rows, "unexpected: vision_model.head.attention.in_proj_bias");
+        Assert.AreEqual(": and 6 more", rows[missing + 10]);
+        Assert.AreEqual(missing + 11, unexpected);
+        Assert.AreEqual(": and 1 more", rows[unexpected + 10]);
+        Assert.AreEqual("misshapen: 'vision_model.embeddings.position_embedding.weight' has shape [16, 64], expected [36, 64] for image size 48", rows[unexpected + 11]);
+
+        result = SiglipProcess.Run(folder.Path, "info", "model", "--json");
+        result.Failed("the weights do not fit the configuration.");
+        JsonNode json = JsonNode.Parse(result.Output)!;
+        Assert.HasCount(16, json["missing"]!.AsArray());
+        Assert.HasCount(11, json["unexpected"]!.AsArray());
+        Assert.AreEqual("[36,64]", json["misshapen"]![0]!["expected_shape"]!.ToJsonString());
+        Assert.StartsWith($"'{model}': the weights do not fit", (string)json["error"]!);
+    }
+
+    [TestMethod]
+    public void Info_shows_labels_that_are_wrong_and_the_rest()
+    {
+        using var folder = new TestFolder();
+        using (DisposeScope scope = Scope())
+        {
+            using var model = new SiglipForImageClassification(new SiglipVisionConfig { HiddenSize = 8, IntermediateSize = 8, NumHiddenLayers = 1, NumAttentionHeads = 1, ImageSize = 8, PatchSize = 4 }, ["a", "b"]);
+            model.SavePretrained(Path.Combine(folder.Path, "model"));
+        }
+
+        string config = Path.Combine(folder.Path, "model", "config.json"), json = File.ReadAllText(config);
+        CollectionAssert.IsSubsetOf((string[])["kind: image classification model", "architecture: SiglipForImageClassification, fixed resolution", "labels: a, b"],
+            Rows(SiglipProcess.Run(folder.Path, "info", "model").Succeeded()));
+
+        File.WriteAllText(config, json.Replace("\"1\": \"b\"", "\"7\": \"b\"", StringComparison.Ordinal));
+        SiglipResult result = SiglipProcess.Run(folder.Path, "info", "model");
+        result.Failed("'id2label' has \"7\": \"b\"");
+        CollectionAssert.IsSubsetOf((string[])["labels: not readable", "missing: none"], Rows(result));
+
+        File.WriteAllText(config, json.Replace("\"1\": \"b\"", "\"1\": \"b\", \"2\": \"c\"", StringComparison.Ordinal));
+        result = SiglipProcess.Run(folder.Path, "info", "model");
+        result.Failed("Tensor 'classifier.weight' has shape [2, 8], expected [3, 8].");
+        CollectionAssert.Contains(Rows(result), "misshapen: 'classifier.weight' has shape [2, 8], expected [3, 8]");
+    }
+
+    [TestMethod]
+    public void Info_counts_the_stored_types_and_the_files_and_what_is_not_used()
+    {
+        using var folder = new TestFolder();
+        string model = folder.CopyCheckpoint("model"), weights = Path.Combine(model, "model.safetensors");
+        using (DisposeScope scope = Scope())
+        {
+            (string, Tensor)[] tensors;
+            using (SafetensorsFile file = SafetensorsFile.Open(weights))
+                tensors = [.. file.Tensors.Keys.Select(name => (name, name.EndsWith("bias", StringComparison.Ordinal) ? file.Read(name) : file.Read(name).to(bfloat16)))];
+            SafetensorsFile.Write(weights, [.. tensors, ("text_model.final_layer_norm.bias", ones(1)), ("logit_scale\u001b[2J", ones(1)), ("logit_scale", ones(1)),
+                ("vision_model.embeddings.position_ids", arange(16, dtype: int64))]);
+        }
+
+        SiglipResult result = SiglipProcess.Run(folder.Path, "info", "model");
+
+        result.Failed("Unexpected (1): 'logit_scale\u001b[2J'.");
+        string[] rows = Rows(result);
+        Assert.DoesNotContain("\u001b", result.Output);
+        CollectionAssert.IsSubsetOf((string[])
+        [
+            "kind: full SigLIP model with a text tower, which is not used", "architecture: SiglipModel, fixed resolution", "stored as: BF16 (33 tensors), F32 (32 tensors)",
+            "not used: 1 tensor of the text tower, vision_model.embeddings.position_ids, logit_scale", "unexpected: logit_scale\uFFFD[2J",
+        ], rows, string.Join('\n', rows));
+    }
+
+    [TestMethod]
+    public void Info_of_a_known_checkpoint_that_is_not_here_shows_its_architecture()
+    {
+        using var folder = new TestFolder();
+
+        string[] rows = Rows(SiglipProcess.Run(folder.Path, "info", "google/siglip2-so400m-patch16-naflex").Succeeded());
+        CollectionAssert.IsSubsetOf((string[])
+        [
+            "checkpoint: google/siglip2-so400m-patch16-naflex", "weights: not here: copy config.json, preprocessor_config.json and model.safetensors",
+            "architecture: Siglip2VisionModel, variable resolution (NaFlex)", "image: any size, 3 channels", "parameters: 427,888,064 in the vision tower",
+            "preprocessing: bilinear resizing to at most 256 patches of 16 x 16 pixels, grey levels / 255, mean 0.5, std 0.5",
+            "embeddings: pooled [1152], mean [1152], patches [256, 1152] at most",
+        ], rows, string.Join('\n', rows));
+
+        folder.CopyCheckpoint("google/siglip2-so400m-patch16-naflex"); // a folder of that name goes first
+        CollectionAssert.Contains(Rows(SiglipProcess.Run(folder.Path, "info", "google/siglip2-so400m-patch16-naflex").Succeeded()), "kind: vision model");
+    }
+
+    [TestMethod]
+    public void Info_lists_the_known_checkpoints()
+    {
+        using var folder = new TestFolder();
+
+        string[] lines = SiglipProcess.Run(folder.Path, "info", "--variants").Succeeded().Output.TrimEnd().Split('\n');
+        Assert.HasCount(28, lines);
+        Assert.IsLessThanOrEqualTo(100, lines.Max(line => line.Length));
+        Assert.MatchesRegex(@"^google/siglip2-so400m-patch14-384 +384 +14 +1152 +27 +16 +428\.2 M +\[1152\]$", lines.Single(line => line.StartsWith("google/siglip2-so400m-patch14-384", StringComparison.Ordinal)));
+
+        JsonNode json = JsonNode.Parse(SiglipProcess.Run(folder.Path, "info", "--variants", "--json").Succeeded().Output)!;
+        Assert.HasCount(27, json.AsArray());
+        Assert.AreEqual(92_884_224, (long)json[0]!["parameters"]!);
+        Assert.AreEqual("[196,768]", json[0]!["embeddings"]!["patches"]!.ToJsonString());
+
+        Assert.AreEqual(2, SiglipProcess.Run(folder.Path, "info").ExitCode);
+        Assert.AreEqual(2, SiglipProcess.Run(folder.Path, "info", "nano", "--variants").ExitCode);
+    }
+
+    [TestMethod]
+    public void Finetune_takes_the_architecture_of_a_known_checkpoint()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images", perClass: 1);
+
+        SiglipVariant variant = SiglipVariants.Find("google/siglip2-base-patch32-256");
+        Assert.AreEqual(((SiglipVisionConfig)variant.Config, (SiglipImageProcessorConfig)variant.ProcessorConfig), FinetuneVerb.ReadArchitecture(variant.HubId));
+        SiglipProcess.Run(folder.Path, "finetune", images, "--config", "google/siglip2-base-patch16-naflex", "--output", "other").Failed("has variable resolution (NaFlex), which is not trained here");
+        SiglipProcess.Run(folder.Path, "finetune", images, "--config", "google/siglip-base-patch16-225", "--output", "other")
+            .Failed("The configuration 'google/siglip-base-patch16-225' does not exist; name a config.json, or a known checkpoint such as google/siglip-base-patch16-224.");
+    }
+
+    [TestMethod]
     public void Finetune_trains_from_a_config_and_writes_a_checkpoint_that_transformers_can_read()
     {
         using var folder = new TestFolder();
@@ -110,6 +257,14 @@ public sealed class CheckpointVerbTests
         Assert.HasCount(51, predicted.Output.TrimEnd().Split('\n'));
 
         SiglipProcess.Run(folder.Path, "predict", TestFolder.VisionOnly, TestFolder.NewSamples).Failed("has no classifier");
+    }
+
+    // The rows of a table as "heading: value"; where a heading has several values, the others have none.
+    private static string[] Rows(SiglipResult result)
+    {
+        string[] lines = result.Output.TrimEnd().Split('\n');
+        int width = lines[0].IndexOf(lines[0].Split("  ", 2)[1].TrimStart(), StringComparison.Ordinal);
+        return [.. lines.Select(line => $"{line[..width].TrimEnd()}: {line[width..]}")];
     }
 
     private static DisposeScope Scope()

@@ -13,7 +13,7 @@ internal static class FinetuneVerb
     {
         var defaults = new SiglipTrainingOptions();
         var folder = new Argument<string>("FOLDER") { Description = "The training images, in one folder per class." };
-        var config = new Option<string?>("--config") { Description = "A config.json: a model with random weights is trained from scratch." };
+        var config = new Option<string?>("--config") { Description = "A config.json, or the name of a known checkpoint of the Hugging Face hub (siglip info --variants lists them), of which the architecture is taken: a model with random weights is trained from scratch." };
         var model = new Option<string?>("--model") { Description = "A checkpoint's folder, or nano: its vision transformer is trained further, with a new classifier unless it has one for the same classes." };
         var output = new Option<string>("--output") { Description = "The folder that gets config.json, preprocessor_config.json and model.safetensors.", Required = true };
         var overwrite = new Option<bool>("--overwrite") { Description = "Replace a checkpoint that is in the output folder." };
@@ -72,6 +72,7 @@ internal static class FinetuneVerb
             throw new IOException($"The folder '{output}' already holds a checkpoint; name another one, or add --overwrite.");
         StagedFiles.CheckFolderWritable(output);
         CommonOptions.GpuDeviceId(options.Device); // refused before anything is read
+        (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor)? architecture = configPath is null ? null : ReadArchitecture(configPath);
         ImageFolderDataset training = ImageFolderDataset.Open(folder);
         ImageFolderDataset? validation = validationFolder is null ? null : ImageFolderDataset.Open(validationFolder);
         if (validation is null && validationShare > 0)
@@ -79,9 +80,9 @@ internal static class FinetuneVerb
 
         TorchNative.Ensure();
         torch.manual_seed(options.Seed);
-        (SiglipForImageClassification model, SiglipImageProcessorConfig processor) = configPath is null
-            ? FromCheckpoint(modelName!, training.Labels)
-            : FromScratch(configPath, training.Labels);
+        (SiglipForImageClassification model, SiglipImageProcessorConfig processor) = architecture is { } scratch
+            ? (new SiglipForImageClassification(scratch.Config, training.Labels), scratch.Processor)
+            : FromCheckpoint(modelName!, training.Labels);
         using SiglipForImageClassification ownedModel = model;
         using var trainer = new SiglipTrainer(model, processor, options);
         Console.Error.WriteLine($"Training {model.parameters().Sum(parameter => parameter.numel()):N0} parameters on {training.Images.Count:N0} images of "
@@ -123,12 +124,20 @@ internal static class FinetuneVerb
         return CommandLineRunner.Success;
     }
 
-    private static (SiglipForImageClassification Model, SiglipImageProcessorConfig Processor) FromScratch(string configPath, IReadOnlyList<string> labels)
+    /// <summary>Reads what <c>--config</c> names: a file, or a known checkpoint.</summary>
+    internal static (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor) ReadArchitecture(string name)
     {
-        if (!File.Exists(configPath))
-            throw new FileNotFoundException($"The configuration '{configPath}' does not exist; name a config.json.");
-        SiglipVisionConfig config = SiglipVisionConfig.FromJson(File.ReadAllText(configPath), $"'{configPath}'");
-        return (new SiglipForImageClassification(config, labels), new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize });
+        if (File.Exists(name))
+        {
+            SiglipVisionConfig config = SiglipVisionConfig.FromJson(File.ReadAllText(name), $"'{name}'");
+            return (config, new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize });
+        }
+
+        SiglipVariant variant = SiglipVariants.TryFind(name) ?? throw new FileNotFoundException(
+            $"The configuration '{name}' does not exist; name a config.json, or a known checkpoint such as {SiglipVariants.Nearest(name).First()}.");
+        return (variant.Config, variant.ProcessorConfig) is (SiglipVisionConfig fixedSize, SiglipImageProcessorConfig processor)
+            ? (fixedSize, processor)
+            : throw new InvalidDataException($"'{name}' has variable resolution (NaFlex), which is not trained here; name one with fixed resolution.");
     }
 
     private static (SiglipForImageClassification Model, SiglipImageProcessorConfig Processor) FromCheckpoint(string name, IReadOnlyList<string> labels)

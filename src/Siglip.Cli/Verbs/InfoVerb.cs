@@ -4,57 +4,91 @@ using Siglip.Core;
 
 namespace Siglip.Cli;
 
-/// <summary><c>siglip info</c>: what a checkpoint holds.</summary>
+/// <summary><c>siglip info</c>: what a checkpoint holds, and whether its weights fit its configuration.</summary>
 internal static class InfoVerb
 {
     public static Command Create()
     {
-        var model = new Argument<string>("MODEL") { Description = "The folder of a checkpoint, or nano." };
+        var model = new Argument<string?>("MODEL")
+        {
+            Description = "The folder of a checkpoint, nano, or the name of a known checkpoint on the Hugging Face hub, of which the architecture is shown.",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        var variants = new Option<bool>("--variants") { Description = "List the known checkpoints of the Hugging Face hub; no MODEL then." };
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("info", "Say what a checkpoint holds.") { model, json };
-        command.SetAction(parsed => Run(parsed.GetRequiredValue(model), parsed.GetValue(json)));
+        var command = new Command("info", "Say what a checkpoint holds, and what of it is missing or unexpected.") { model, variants, json };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(variants) == result.GetValue(model) is not null)
+                result.AddError("One of MODEL and --variants is needed: what to show.");
+        });
+        command.SetAction(parsed =>
+        {
+            if (parsed.GetValue(model) is not { } name)
+                ShowVariants(parsed.GetValue(json));
+            else if (!Directory.Exists(name) && SiglipVariants.TryFind(name) is { } variant)
+                ShowVariant(variant, parsed.GetValue(json));
+            else
+                ShowCheckpoint(name, parsed.GetValue(json));
+            return CommandLineRunner.Success;
+        });
         return command;
     }
 
-    private static int Run(string model, bool json)
+    private static void ShowVariants(bool json)
     {
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
-        SiglipVisionConfigBase config = checkpoint.Config;
-        SiglipImageProcessorConfigBase processor = checkpoint.ProcessorConfig;
-        long parameters = ExpectedTensors.OfVisionModel(config).Sum(tensor => tensor.Shape.Aggregate(1L, (product, size) => product * size));
         if (json)
         {
-            Results.WriteJson(new JsonObject
-            {
-                ["source"] = checkpoint.Source,
-                ["config"] = JsonNode.Parse(config.ToJson()),
-                ["preprocessor_config"] = JsonNode.Parse(processor.ToJson()),
-                ["patches"] = config.NumPositions,
-                ["parameters"] = parameters,
-                ["dtype"] = checkpoint.StoredDtype.ToString(),
-                ["labels"] = checkpoint.Labels is { } names ? new JsonArray([.. names.Select(name => JsonValue.Create(name))]) : null,
-                ["sha256"] = checkpoint.ComputeSha256(),
-            });
-            return CommandLineRunner.Success;
+            Results.WriteJson(new JsonArray([.. SiglipVariants.All.Select(VariantJson)]));
+            return;
+        }
+
+        Results.WriteTable(["checkpoint", "image", "patch", "hidden", "layers", "heads", "params", "pooled"], SiglipVariants.All.Select(variant => (string[])
+        [
+            variant.HubId, variant.Config is SiglipVisionConfig { ImageSize: var size } ? $"{size}" : "NaFlex", $"{variant.Config.PatchSize}",
+            $"{variant.Config.HiddenSize}", $"{variant.Config.NumHiddenLayers}", $"{variant.Config.NumAttentionHeads}",
+            ModelDescription.Rounded(variant.ParameterCount), $"[{variant.Config.HiddenSize}]",
+        ]));
+    }
+
+    private static void ShowVariant(SiglipVariant variant, bool json)
+    {
+        if (json)
+        {
+            Results.WriteJson(VariantJson(variant));
+            return;
         }
 
         Results.WriteTable(["", ""],
         [
-            ["source", checkpoint.Source],
-            ["image", config is SiglipVisionConfig { ImageSize: var size } ? $"{size} x {size} pixels, {config.NumChannels} channels" : $"any size, {config.NumChannels} channels"],
-            ["patches", $"{config.NumPositions} of {config.PatchSize} x {config.PatchSize} pixels"],
-            ["hidden size", $"{config.HiddenSize} (MLP {config.IntermediateSize})"],
-            ["layers", $"{config.NumHiddenLayers}, {config.NumAttentionHeads} heads"],
-            ["activation", $"{config.HiddenAct}, layer_norm_eps {config.LayerNormEps}"],
-            ["pooling head", config.VisionUseHead ? "yes" : "no"],
-            ["parameters", $"{parameters:N0} in the vision transformer, stored as {checkpoint.StoredDtype}"],
-            ["embeddings", $"patches [{config.NumPositions}, {config.HiddenSize}], mean [{config.HiddenSize}]" + (config.VisionUseHead ? $", pooled [{config.HiddenSize}]" : "")],
-            ["preprocessing", $"{(processor.DoResize ? $"{processor.Resample.ToString().ToLowerInvariant()} to "
-                + (processor is SiglipImageProcessorConfig { Height: var height, Width: var width } ? $"{height} x {width}" : $"at most {((Siglip2ImageProcessorConfig)processor).MaxNumPatches} patches") : "no resizing")}, "
-                + $"mean [{string.Join(", ", processor.ImageMean)}], std [{string.Join(", ", processor.ImageStd)}]"],
-            ["labels", checkpoint.Labels is { } labels ? string.Join(", ", labels) : "none"],
-            ["weights' SHA-256", checkpoint.ComputeSha256()],
+            ["checkpoint", variant.HubId],
+            ["weights", "not here: copy config.json, preprocessor_config.json and model.safetensors"],
+            ["", "from its page on the Hugging Face hub into a folder, and name that folder"],
+            ["architecture", $"{variant.Config.Architecture}, {ModelDescription.Resolution(variant.Config)}"],
+            .. ModelDescription.Sizes(variant.Config),
+            ["parameters", ModelDescription.Invariant($"{variant.ParameterCount:N0} in the vision tower")],
+            ["preprocessing", ModelDescription.Preprocessing(variant.ProcessorConfig)],
+            ["embeddings", ModelDescription.Embeddings(variant.Config, variant.ProcessorConfig)],
         ]);
-        return CommandLineRunner.Success;
+    }
+
+    private static JsonObject VariantJson(SiglipVariant variant)
+    {
+        JsonObject json = ModelDescription.ToJson(variant.Config, variant.ProcessorConfig);
+        json.Insert(0, "source", variant.HubId);
+        json.Insert(1, "weights", null);
+        return json;
+    }
+
+    private static void ShowCheckpoint(string model, bool json)
+    {
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Inspect(model);
+        CheckpointDescription description = CheckpointDescription.Of(checkpoint);
+        if (json)
+            Results.WriteJson(description.ToJson());
+        else
+            Results.WriteTable(["", ""], description.ToRows());
+        if (description.Fault is { } fault)
+            throw fault;
     }
 }

@@ -1,5 +1,5 @@
+using System.Globalization;
 using System.Security.Cryptography;
-using System.Text.Json;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -12,14 +12,14 @@ internal sealed class CheckpointWeights : IDisposable
     public const string IndexName = "model.safetensors.index.json";
     private const int MaxShards = 1_000;
 
-    private readonly List<SafetensorsFile> _files;
+    private readonly IReadOnlyList<(string Name, SafetensorsFile File)> _files;
     private readonly Dictionary<string, SafetensorsFile> _fileOf = new(StringComparer.Ordinal);
     private readonly Dictionary<string, SafetensorsEntry> _tensors = new(StringComparer.Ordinal);
 
-    private CheckpointWeights(List<SafetensorsFile> files)
+    private CheckpointWeights(IReadOnlyList<(string Name, SafetensorsFile File)> files)
     {
         _files = files;
-        foreach (SafetensorsFile file in files)
+        foreach ((_, SafetensorsFile file) in files)
         {
             foreach ((string name, SafetensorsEntry entry) in file.Tensors)
             {
@@ -33,13 +33,16 @@ internal sealed class CheckpointWeights : IDisposable
 
     public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _tensors;
 
-    public static CheckpointWeights Open(Stream stream, string source) => new([SafetensorsFile.Open(stream, source)]);
+    /// <summary>Names without a folder, and bytes.</summary>
+    public IEnumerable<(string Name, long Length)> Files => _files.Select(file => (file.Name, file.File.Length));
+
+    public static CheckpointWeights Open(Stream stream, string source) => new([(FileName, SafetensorsFile.Open(stream, source))]);
 
     public static CheckpointWeights OpenFolder(string folder)
     {
         string single = Path.Combine(folder, FileName), index = Path.Combine(folder, IndexName);
         if (File.Exists(single))
-            return OpenAll([single]);
+            return OpenAll(folder, [FileName]);
         if (File.Exists(index))
             return OpenShards(folder, index);
 
@@ -66,7 +69,7 @@ internal sealed class CheckpointWeights : IDisposable
     /// <summary>Copies the tensors that <paramref name="wanted"/> accepts, in the safetensors format: the file as it is where that is all of it.</summary>
     public void CopyTo(Stream destination, Func<string, bool> wanted)
     {
-        if (_files is [var only] && only.Tensors.Keys.All(wanted))
+        if (_files is [var (_, only)] && only.Tensors.Keys.All(wanted))
         {
             foreach (ReadOnlyMemory<byte> chunk in only.Chunks(0, only.Length))
                 destination.Write(chunk.Span);
@@ -80,7 +83,7 @@ internal sealed class CheckpointWeights : IDisposable
     public string ComputeSha256()
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (SafetensorsFile file in _files)
+        foreach ((_, SafetensorsFile file) in _files)
         {
             foreach (ReadOnlyMemory<byte> chunk in file.Chunks(0, file.Length))
                 hash.AppendData(chunk.Span);
@@ -89,65 +92,60 @@ internal sealed class CheckpointWeights : IDisposable
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    public void Dispose() => _files.ForEach(file => file.Dispose());
-
-    private static CheckpointWeights OpenAll(IEnumerable<string> paths)
+    public void Dispose()
     {
-        var files = new List<SafetensorsFile>();
+        foreach ((_, SafetensorsFile file) in _files)
+            file.Dispose();
+    }
+
+    private static CheckpointWeights OpenAll(string folder, IEnumerable<string> names)
+    {
+        var files = new List<(string Name, SafetensorsFile File)>();
         try
         {
-            foreach (string path in paths)
-                files.Add(SafetensorsFile.Open(path));
+            foreach (string name in names)
+                files.Add((name, SafetensorsFile.Open(Path.Combine(folder, name))));
             return new CheckpointWeights(files);
         }
         catch
         {
-            files.ForEach(file => file.Dispose());
+            files.ForEach(file => file.File.Dispose());
             throw;
         }
     }
 
-    private static CheckpointWeights OpenShards(string folder, string index)
+    private static CheckpointWeights OpenShards(string folder, string path)
     {
-        Dictionary<string, string> shardOf = ReadIndex(index);
-        string[] shards = [.. shardOf.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
-        if (shards.Length > MaxShards)
-            throw new InvalidDataException($"'{index}' names {shards.Length} files, at most {MaxShards} are allowed.");
-        if (Array.Find(shards, shard => !File.Exists(Path.Combine(folder, shard))) is { } missing)
-            throw new FileNotFoundException($"The file '{Path.Combine(folder, missing)}' does not exist, but '{index}' names "
+        ShardIndex index = ShardIndex.Read(path);
+        if (index.Shards.Length > MaxShards)
+            throw new InvalidDataException($"'{path}' names {index.Shards.Length} files, at most {MaxShards} are allowed.");
+        if (Array.Find(index.Shards, shard => !File.Exists(Path.Combine(folder, shard))) is { } missing)
+            throw new FileNotFoundException($"The file '{Path.Combine(folder, missing)}' does not exist, but '{path}' names "
                 + "it; fetch it again.",
                 Path.Combine(folder, missing));
 
-        CheckpointWeights weights = OpenAll(shards.Select(shard => Path.Combine(folder, shard)));
-        string[] misplaced = [.. shardOf.Where(pair => !weights._fileOf.TryGetValue(pair.Key, out SafetensorsFile? file)
-            || file.Source != $"'{Path.Combine(folder, pair.Value)}'").Select(pair => pair.Key)];
-        if (misplaced.Length == 0)
+        CheckpointWeights weights = OpenAll(folder, index.Shards);
+        if (weights.FindDisagreement(index) is not { } fault)
             return weights;
 
         weights.Dispose();
-        throw new InvalidDataException($"'{index}' names tensors that are not in the file it says: {TensorFaults.List(misplaced)}. "
-            + "The files do not belong together; fetch all of them again.");
+        throw new InvalidDataException($"'{path}' {fault}. The files do not belong together; fetch all of them again.");
     }
 
-    private static Dictionary<string, string> ReadIndex(string index)
+    // What the index says and the files deny; null if they agree.
+    private string? FindDisagreement(ShardIndex index)
     {
-        using JsonDocument document = JsonFields.Parse(CheckpointText.Read(index), $"'{index}'");
-        if (new JsonFields(document.RootElement, $"'{index}'").Find("weight_map") is not { ValueKind: JsonValueKind.Object } map)
-            throw new InvalidDataException($"'{index}' has no weight_map, expected an object with the file of each tensor.");
-
-        var shardOf = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (JsonProperty property in map.EnumerateObject())
-        {
-            // The name comes from whoever made the file: it must not lead out of the folder.
-            if (property.Value.ValueKind != JsonValueKind.String || property.Value.GetString() is not { } shard
-                || shard.AsSpan().ContainsAny("/\\:\0") || !shard.EndsWith(".safetensors", StringComparison.Ordinal))
-                throw new InvalidDataException($"'{index}' has {property.Value.GetRawText()} for tensor '{property.Name}', "
-                    + "expected the plain name of a "
-                    + ".safetensors file in the same folder.");
-            if (!shardOf.TryAdd(property.Name, shard))
-                throw new InvalidDataException($"'{index}' names tensor '{property.Name}' twice.");
-        }
-
-        return shardOf;
+        var nameOf = _files.ToDictionary(file => file.File, file => file.Name);
+        string[] misplaced = [.. index.ShardOf.Where(pair => !_fileOf.TryGetValue(pair.Key, out SafetensorsFile? file) || nameOf[file] != pair.Value)
+            .Select(pair => pair.Key)];
+        if (misplaced.Length > 0)
+            return $"names tensors that are not in the file it says: {TensorFaults.List(misplaced)}";
+        string[] unlisted = [.. _tensors.Keys.Where(name => !index.ShardOf.ContainsKey(name))];
+        if (unlisted.Length > 0)
+            return $"does not name tensors that are in its files: {TensorFaults.List(unlisted)}";
+        long size = _tensors.Values.Sum(tensor => tensor.Length);
+        return index.TotalSize is { } announced && announced != size
+            ? string.Create(CultureInfo.InvariantCulture, $"announces a total_size of {announced:N0} bytes, but the tensors have {size:N0}")
+            : null;
     }
 }

@@ -33,6 +33,9 @@ internal static class SafetensorsDtype
         return null;
     }
 
+    /// <summary>Whether a type has 8 bits or fewer for a fraction, with a scale elsewhere (F8_E4M3, F8_E5M2, F4, …).</summary>
+    public static bool IsQuantized(string name) => name is ['F', '4' or '6' or '8'] or ['F', '4' or '6' or '8', '_', ..];
+
     public static bool Contains(ScalarType dtype) => Array.Exists(Known, known => known.Dtype == dtype);
 
     public static string Name(ScalarType dtype) => Known[Order(dtype)].Name;

@@ -107,6 +107,9 @@ internal static class SafetensorsHeader
             slot = field.Value;
         }
 
+        if (dtypeField is { ValueKind: JsonValueKind.String } named && SafetensorsDtype.IsQuantized(named.GetString()!))
+            throw new InvalidDataException($"{what} has dtype {Shorten(named.GetString()!)}, which holds quantized weights and is not read; use the "
+                + "checkpoint with the original weights, in F32, F16 or BF16.");
         if (dtypeField is not { ValueKind: JsonValueKind.String } dtypeName || SafetensorsDtype.Find(dtypeName.GetString()!) is not { } dtype)
             throw new InvalidDataException($"{what} has dtype {Text(dtypeField)}, expected one of {SafetensorsDtype.AllNames}.");
         if (Numbers(shapeField) is not { } shape || shape.Length > MaxDimensions)

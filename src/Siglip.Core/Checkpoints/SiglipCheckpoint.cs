@@ -1,6 +1,4 @@
-using System.Globalization;
 using System.Reflection;
-using System.Text.Json;
 using System.Text.RegularExpressions;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -20,6 +18,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     private const string ConfigName = "config.json";
     private const string PreprocessorName = "preprocessor_config.json";
     private const string ClassifierPrefix = "classifier.";
+    private const string ClassifierWeight = "classifier.weight";
 
     private readonly CheckpointWeights _weights;
     private readonly string _prefix; // of the vision tower's tensors in the file
@@ -33,8 +32,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
         Config = SiglipVisionConfigBase.FromJson(configJson, configSource);
         ProcessorConfig = SiglipImageProcessorConfigBase.FromJson(preprocessorJson, preprocessorSource, Config);
         _prefix = Tensors.Keys.Any(name => name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal)) ? ExpectedTensors.Prefix : "";
-        CheckVisionTensors();
-        StoredDtype = Tensors[_prefix + "embeddings.patch_embedding.weight"].Dtype;
+        Faults = CompareVisionTensors();
         _configSource = configSource;
     }
 
@@ -49,13 +47,13 @@ public sealed partial class SiglipCheckpoint : IDisposable
     /// <summary>The classes' names in the order of the logits (<c>id2label</c>); null if the checkpoint has no classifier.</summary>
     /// <exception cref="InvalidDataException">The configuration does not name each class once. The vision model can be loaded all the same.</exception>
     public IReadOnlyList<string>? Labels =>
-        field ??= Tensors.TryGetValue("classifier.weight", out SafetensorsEntry? classifier) ? ReadLabels(ConfigJson, _configSource, classifier) : null;
+        field ??= Tensors.TryGetValue(ClassifierWeight, out SafetensorsEntry? classifier) ? CheckpointLabels.Read(ConfigJson, _configSource, classifier) : null;
 
     /// <summary>The full path of the folder, or <see cref="Nano"/>.</summary>
     public string Source { get; }
 
     /// <summary>The type in which the weights are stored: Float32, Float16 or BFloat16. Models compute in the precision in which they are loaded.</summary>
-    public ScalarType StoredDtype { get; }
+    public ScalarType StoredDtype => Tensors[_prefix + "embeddings.patch_embedding.weight"].Dtype;
 
     /// <summary>All tensors of the file or files, under their stored names.</summary>
     public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _weights.Tensors;
@@ -64,11 +62,28 @@ public sealed partial class SiglipCheckpoint : IDisposable
 
     internal string PreprocessorJson { get; }
 
+    /// <summary>How the vision tower's tensors differ from those that the configuration asks for: not at all, unless <see cref="Inspect"/> opened it.</summary>
+    internal TensorFaults Faults { get; }
+
+    /// <summary>Tensors of other parts of the model, such as the text tower.</summary>
+    internal IEnumerable<string> UnusedTensors => Tensors.Keys.Where(name => IsOfOtherParts(name) || name == PositionIds
+        || (name.StartsWith(ClassifierPrefix, StringComparison.Ordinal) && !Tensors.ContainsKey(ClassifierWeight)));
+
+    /// <summary>The files with the weights: names without a folder, and bytes.</summary>
+    internal IEnumerable<(string Name, long Length)> WeightFiles => _weights.Files;
+
+    private string PositionIds => _prefix + "embeddings.position_ids"; // a buffer of older versions: the numbers from 0
+
     /// <summary>Opens a checkpoint.</summary>
     /// <param name="model">A folder, or <c>nano</c>: the small model that this library contains. A folder of that name is opened as <c>./nano</c>.</param>
     /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration; the message lists what is wrong.</exception>
-    public static SiglipCheckpoint Open(string model)
+    public static SiglipCheckpoint Open(string model) => Inspect(model).Fitting();
+
+    /// <summary>Opens a checkpoint even if the weights do not fit the configuration, to say what is wrong with it: see <see cref="Faults"/>. No model
+    /// loads from it then.</summary>
+    /// <inheritdoc cref="Open"/>
+    internal static SiglipCheckpoint Inspect(string model)
     {
         ArgumentException.ThrowIfNullOrEmpty(model);
         if (model == Nano)
@@ -129,13 +144,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
             throw new InvalidOperationException($"'{Source}' has no classifier (no tensor classifier.weight). Load it as a "
                 + "SiglipVisionModel, or train a classifier first.");
 
-        var faults = new TensorFaults(Config, Tensors);
-        foreach ((string name, long[] shape) in ExpectedTensors.OfClassifier(Config, Labels.Count))
-            faults.Expect(name, shape);
-        foreach (string name in Tensors.Keys.Where(name => name.StartsWith(ClassifierPrefix, StringComparison.Ordinal)
-            && name is not ("classifier.weight" or "classifier.bias")))
-            faults.Unexpected(name);
-        faults.ThrowIfAny($"'{Source}'");
+        CompareClassifierTensors().ThrowIfAny($"'{Source}'");
         if (Labels.CountBy(label => label).FirstOrDefault(pair => pair.Value > 1).Key is { } twice)
             throw new InvalidDataException($"'{Source}': id2label in {ConfigName} has the label '{twice}' twice; give each "
                 + "class a name of its own.");
@@ -171,6 +180,21 @@ public sealed partial class SiglipCheckpoint : IDisposable
         _weights.Dispose();
     }
 
+    /// <summary>How the classifier's tensors differ from those that the labels ask for: not at all if there is no classifier.</summary>
+    /// <exception cref="InvalidDataException">The configuration does not name each class once.</exception>
+    internal TensorFaults CompareClassifierTensors()
+    {
+        var faults = new TensorFaults(Config, Tensors);
+        if (Labels is null)
+            return faults;
+        foreach ((string name, long[] shape) in ExpectedTensors.OfClassifier(Config, Labels.Count))
+            faults.Expect(name, shape);
+        foreach (string name in Tensors.Keys.Where(name => name.StartsWith(ClassifierPrefix, StringComparison.Ordinal)
+            && name is not (ClassifierWeight or "classifier.bias")))
+            faults.AddUnexpected(name);
+        return faults;
+    }
+
     /// <summary>Opens a checkpoint that travels inside something else.</summary>
     /// <param name="configJson">The text of config.json.</param>
     /// <param name="preprocessorJson">The text of preprocessor_config.json.</param>
@@ -181,7 +205,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
         ArgumentNullException.ThrowIfNull(weights);
         try
         {
-            return Create(configJson, preprocessorJson, CheckpointWeights.Open(weights, source), source, $"{source}, {ConfigName}", $"{source}, {PreprocessorName}");
+            return Create(configJson, preprocessorJson, CheckpointWeights.Open(weights, source), source, $"{source}, {ConfigName}", $"{source}, {PreprocessorName}").Fitting();
         }
         catch
         {
@@ -241,7 +265,21 @@ public sealed partial class SiglipCheckpoint : IDisposable
         }
     }
 
-    private void CheckVisionTensors()
+    private SiglipCheckpoint Fitting()
+    {
+        try
+        {
+            Faults.ThrowIfAny($"'{Source}'");
+            return this;
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    private TensorFaults CompareVisionTensors()
     {
         var faults = new TensorFaults(Config, Tensors);
         var known = new HashSet<string>(StringComparer.Ordinal);
@@ -251,11 +289,13 @@ public sealed partial class SiglipCheckpoint : IDisposable
             faults.Expect(_prefix + name, shape);
         }
 
-        known.Add(_prefix + "embeddings.position_ids"); // a buffer of older versions: the numbers from 0
+        known.Add(PositionIds);
         foreach (string name in Tensors.Keys.Where(name => !known.Contains(name) && !IsOfOtherParts(name)
             && !name.StartsWith(ClassifierPrefix, StringComparison.Ordinal)))
-            faults.Unexpected(name);
-        faults.ThrowIfAny($"'{Source}'");
+            faults.AddUnexpected(name);
+        if (faults.Any)
+            faults.Cause = FaultCause.Find(Config, Tensors, _prefix, ConfigJson);
+        return faults;
     }
 
     private static bool IsOfOtherParts(string name) =>
@@ -272,6 +312,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     private TModel Load<TModel>(Func<TModel> create, SiglipPrecision precision, bool withClassifier = true)
         where TModel : nn.Module
     {
+        Faults.ThrowIfAny($"'{Source}'");
         ScalarType dtype = precision.ToDtype();
         TModel model;
         using (Initialization.Skip())
@@ -298,29 +339,6 @@ public sealed partial class SiglipCheckpoint : IDisposable
             model.Dispose();
             throw;
         }
-    }
-
-    // transformers names the classes LABEL_0, LABEL_1, … where config.json does not.
-    private static string[] ReadLabels(string configJson, string source, SafetensorsEntry classifier)
-    {
-        using JsonDocument document = JsonFields.Parse(configJson, source);
-        if (new JsonFields(document.RootElement, source).Find("id2label") is not { } map)
-            return classifier.Length == 0 ? [] : [.. Enumerable.Range(0, (int)Math.Min(classifier.Shape[0], int.MaxValue)).Select(i => $"LABEL_{i}")];
-        if (map.ValueKind != JsonValueKind.Object)
-            throw new InvalidDataException($"{source}: 'id2label' is no object, expected one with the number and the name of each class.");
-
-        JsonProperty[] properties = [.. map.EnumerateObject()];
-        var labels = new string?[properties.Length];
-        foreach (JsonProperty property in properties)
-        {
-            if (!int.TryParse(property.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int index) || index >= labels.Length || labels[index] is not null
-                || property.Value.ValueKind != JsonValueKind.String)
-                throw new InvalidDataException($"{source}: 'id2label' has {property}, expected each number from 0 to "
-                    + $"{labels.Length - 1} once, with the name of its class.");
-            labels[index] = property.Value.GetString();
-        }
-
-        return labels!;
     }
 
     [GeneratedRegex(@"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]

@@ -50,6 +50,10 @@ internal static class ExpectedTensors
             yield return tensor;
     }
 
+    /// <summary>Number of a vision model's parameters.</summary>
+    public static long ParameterCount(SiglipVisionConfigBase config) =>
+        OfVisionModel(config).Sum(tensor => tensor.Shape.Aggregate(1L, (product, size) => product * size));
+
     /// <summary>The classifier of <see cref="SiglipForImageClassification"/>.</summary>
     public static IEnumerable<(string Name, long[] Shape)> OfClassifier(SiglipVisionConfigBase config, int labels) =>
         Linear("classifier", config.HiddenSize, labels);

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -138,7 +139,14 @@ public sealed class SiglipCheckpointErrorTests
     [DataRow("config.json", "{\"hidden_act\":\"\\ud800\"}", "is not valid JSON")]
     [DataRow("config.json", "{\"\\ud800\":[{}]}", "is not valid JSON")]
     [DataRow("config.json", "{\"model_type\":\"clip\"}", "model_type is 'clip', expected siglip, siglip_vision_model, siglip2 or siglip2_vision_model")]
+    [DataRow("config.json", "{\"model_type\":\"vit\"}", "model_type is 'vit', expected siglip")]
+    [DataRow("config.json", "{\"model_type\":\"siglip_text_model\"}", "model_type is 'siglip_text_model', a text tower without a vision tower; use a checkpoint of the whole model")]
+    [DataRow("config.json", "{\"model_type\":\"siglip2_text_model\"}", "model_type is 'siglip2_text_model', a text tower without a vision tower")]
     [DataRow("preprocessor_config.json", "", "is not valid JSON")]
+    [DataRow("preprocessor_config.json", "{\"image_processor_type\":\"Siglip2ImageProcessorFast\"}", "image_processor_type is 'Siglip2ImageProcessorFast', that of a model with variable resolution")]
+    [DataRow("preprocessor_config.json", "{\"max_num_patches\":256,\"patch_size\":16,\"size\":null}", "has max_num_patches and no size, which is for a model with variable resolution")]
+    [DataRow("preprocessor_config.json", "{\"image_processor_type\":\"CLIPImageProcessor\",\"do_center_crop\":true,\"size\":{\"shortest_edge\":224}}", "do_center_crop is true, but SigLIP's preprocessing crops nothing")]
+    [DataRow("preprocessor_config.json", "{\"size\":{\"shortest_edge\":224}}", "expected an object with height and width")]
     [DataRow("preprocessor_config.json", "{\"resample\":7}", "resample is 7, expected 2 (bilinear) or 3 (bicubic)")]
     [DataRow("model.safetensors", "", "the file has 0 bytes")]
     public void A_damaged_file_is_named_with_its_full_path(string file, string contents, string message)
@@ -156,6 +164,11 @@ public sealed class SiglipCheckpointErrorTests
     [DataRow("\"..\"")]
     [DataRow("\"model.bin\"")]
     [DataRow("7")]
+    [DataRow("\"NUL.safetensors\"")]
+    [DataRow("\"con.of-00002.safetensors\"")]
+    [DataRow("\"COM1 .safetensors\"")]
+    [DataRow("\"a?b.safetensors\"")]
+    [DataRow("\"a\\u0000b.safetensors\"")]
     public void An_index_cannot_lead_out_of_the_folder(string shard)
     {
         using TemporaryFolder folder = TemporaryFolder.CopyOf("sharded");
@@ -194,6 +207,162 @@ public sealed class SiglipCheckpointErrorTests
         using TemporaryFolder folder = TemporaryFolder.CopyOf("sharded");
         File.Copy(folder.File("model-00001-of-00002.safetensors"), folder.File("model-00002-of-00002.safetensors"), overwrite: true);
         CheckRefused(folder, "is also in '");
+    }
+
+    [TestMethod]
+    public void A_tensor_that_the_index_does_not_name_is_refused()
+    {
+        using TemporaryFolder folder = TemporaryFolder.CopyOf("sharded");
+        folder.Replace("model.safetensors.index.json", "\"vision_model.post_layernorm.bias\"", "\"vision_model.post_layernorm.weight2\"");
+        CheckRefused(folder, "names tensors that are not in the file it says: 'vision_model.post_layernorm.weight2'.");
+
+        JsonNode index = JsonNode.Parse(File.ReadAllText(folder.File("model.safetensors.index.json")))!;
+        index["weight_map"]!.AsObject().Remove("vision_model.post_layernorm.weight2");
+        File.WriteAllText(folder.File("model.safetensors.index.json"), index.ToJsonString());
+        CheckRefused(folder, "does not name tensors that are in its files: 'vision_model.post_layernorm.bias'. The files do not belong together");
+    }
+
+    [TestMethod]
+    [DataRow("1544961", "announces a total_size of 1,544,961 bytes, but the tensors have 1,544,960. The files do not belong together")]
+    [DataRow("-1", "announces a total_size of -1 bytes")]
+    [DataRow("\"1544960\"", "'total_size' is \"1544960\", expected a number")]
+    public void An_index_that_announces_another_size_is_refused(string size, string message)
+    {
+        using TemporaryFolder folder = TemporaryFolder.CopyOf("sharded");
+        folder.Replace("model.safetensors.index.json", "\"total_size\": 1544960", $"\"total_size\": {size}");
+        CheckRefused(folder, message);
+    }
+
+    [TestMethod]
+    [DataRow("\"total_size\": 1544960.0")]
+    [DataRow("\"total_size\": null")]
+    [DataRow("\"other\": 1")]
+    public void An_index_may_state_the_size_as_a_fraction_or_not_at_all(string size)
+    {
+        using TemporaryFolder folder = TemporaryFolder.CopyOf("sharded");
+        folder.Replace("model.safetensors.index.json", "\"total_size\": 1544960", size);
+        SiglipCheckpoint.Open(folder.Path).Dispose();
+    }
+
+    [TestMethod]
+    public void A_text_tower_alone_is_named_as_such()
+    {
+        using TemporaryFolder folder = TemporaryFolder.CopyOf("full_model");
+        Rewrite(folder, tensors => RemoveAll(tensors, name => name.StartsWith("vision_model.", StringComparison.Ordinal)));
+        CheckRefused(folder, $"'{folder.Path}': the weights are a text tower ('text_model.embeddings.token_embedding.weight') without a vision tower; "
+            + "use a checkpoint of the whole model or of its vision tower.");
+    }
+
+    [TestMethod]
+    [DataRow("vision_tower.vision_model.")]
+    [DataRow("model.vision_model.")]
+    [DataRow("vision_tower.")]
+    public void Tensors_of_a_larger_model_are_named_as_such(string prefix)
+    {
+        using TemporaryFolder folder = TemporaryFolder.CopyOf("vision_only");
+        Rewrite(folder, tensors =>
+        {
+            foreach (string name in tensors.Keys.ToArray())
+            {
+                tensors.Remove(name, out Tensor? value);
+                tensors.Add(prefix + name["vision_model.".Length..], value!);
+            }
+
+            tensors.Add("language_model.norm.weight", ones(1));
+        });
+        CheckRefused(folder, $"the vision tower's tensors are named '{prefix}…', expected 'vision_model.…' or no prefix, so this is a part of a larger model");
+    }
+
+    [TestMethod]
+    public void Weights_with_variable_resolution_and_a_configuration_with_fixed_resolution_are_named_as_such()
+    {
+        using TemporaryFolder folder = TemporaryFolder.CopyOf("../naflex");
+        folder.Replace("config.json", "siglip2_vision_model", "siglip_vision_model");
+        File.Copy(Path.Combine(ReferenceModels.Folder("vision_only"), "preprocessor_config.json"), folder.File("preprocessor_config.json"), overwrite: true);
+        CheckRefused(folder, "the weights are those of a model with variable resolution (NaFlex), because 'vision_model.embeddings.patch_embedding.weight' has shape [32, 192], "
+            + "but config.json describes one with fixed resolution; use the config.json that belongs to them, whose model_type is siglip2");
+    }
+
+    [TestMethod]
+    public void Weights_with_fixed_resolution_and_a_configuration_with_variable_resolution_are_named_as_such()
+    {
+        using TemporaryFolder folder = TemporaryFolder.CopyOf("vision_only");
+        folder.Replace("config.json", "siglip_vision_model", "siglip2_vision_model");
+        CheckRefused(folder, "image_processor_type is 'SiglipImageProcessor', that of a model with fixed resolution, expected Siglip2ImageProcessor");
+
+        File.WriteAllText(folder.File("preprocessor_config.json"), """{ "size": { "height": 32, "width": 32 } }""");
+        CheckRefused(folder, "has size and no max_num_patches, which is for a model with fixed resolution");
+
+        File.Copy(ReferenceModels.PathOf("naflex", "preprocessor_config.json"), folder.File("preprocessor_config.json"), overwrite: true);
+        CheckRefused(folder, "the weights are those of a model with fixed resolution, because 'vision_model.embeddings.patch_embedding.weight' has shape [64, 3, 8, 8], "
+            + "but config.json describes one with variable resolution (NaFlex); use the config.json that belongs to them, whose model_type is siglip or siglip_vision_model.");
+    }
+
+    [TestMethod]
+    public void A_checkpoint_of_one_resolution_loads_no_model_of_the_other()
+    {
+        Assert.Contains("is a model with variable resolution (NaFlex); load it as a Siglip2VisionModel", Assert.ThrowsExactly<InvalidOperationException>(
+            () => SiglipVisionModel.FromPretrained(ReferenceModels.PathOf("naflex"))).Message);
+        Assert.Contains("is a model with fixed resolution; load it as a SiglipVisionModel", Assert.ThrowsExactly<InvalidOperationException>(
+            () => Siglip2VisionModel.FromPretrained(ReferenceModels.Folder("vision_only"))).Message);
+    }
+
+    [TestMethod]
+    public void Quantized_weights_are_refused_with_the_method()
+    {
+        using TemporaryFolder folder = TemporaryFolder.CopyOf("vision_only");
+        Rewrite(folder, tensors => tensors["vision_model.encoder.layers.0.mlp.fc1.weight"] = zeros(4096, 1, dtype: uint8));
+        folder.Replace("config.json", "\"patch_size\": 8", "\"patch_size\": 8, \"quantization_config\": { \"quant_method\": \"bitsandbytes\" }");
+        CheckRefused(folder, $"'{folder.Path}': the weights are quantized (bitsandbytes), which is not read; use the checkpoint with the original weights, in F32, F16 or BF16.");
+    }
+
+    [TestMethod]
+    [DataRow(ScalarType.Int8, "I8")]
+    [DataRow(ScalarType.Byte, "U8")]
+    [DataRow(ScalarType.Int64, "I64")]
+    [DataRow(ScalarType.Float64, "F64")]
+    public void Weights_of_another_type_are_refused_by_name(ScalarType dtype, string name)
+    {
+        using TemporaryFolder folder = TemporaryFolder.CopyOf("vision_only");
+        Rewrite(folder, tensors =>
+        {
+            foreach (string key in (string[])["vision_model.head.mlp.fc1.weight", "vision_model.head.mlp.fc2.weight"])
+                tensors[key] = tensors[key].to(dtype);
+        });
+        CheckRefused(folder,
+            $"Tensor 'vision_model.head.mlp.fc1.weight' has dtype {name}, expected F32, F16 or BF16. Tensor 'vision_model.head.mlp.fc2.weight' has dtype {name}, ",
+            "Use the checkpoint with the original weights, or convert these tensors.");
+    }
+
+    [TestMethod]
+    public void A_checkpoint_that_does_not_fit_can_be_inspected_but_loads_no_model()
+    {
+        using TemporaryFolder folder = TemporaryFolder.CopyOf("vision_only");
+        Rewrite(folder, tensors =>
+        {
+            tensors.Remove("vision_model.head.probe");
+            tensors["stranger"] = ones(2);
+            tensors["vision_model.encoder.layers.0.mlp.fc1.bias"] = ones(1);
+        });
+
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Inspect(folder.Path);
+
+        CollectionAssert.AreEqual((string[])["vision_model.head.probe"], checkpoint.Faults.Missing.ToArray());
+        CollectionAssert.AreEqual((string[])["stranger"], checkpoint.Faults.Unexpected.ToArray());
+        CollectionAssert.AreEqual((string[])["vision_model.encoder.layers.0.mlp.fc1.bias"], checkpoint.Faults.Misfits.Select(misfit => misfit.Name).ToArray());
+        Assert.Contains("Missing (1): 'vision_model.head.probe'. Unexpected (1): 'stranger'.", Assert.ThrowsExactly<InvalidDataException>(() => checkpoint.LoadVisionModel().Dispose()).Message);
+        Assert.ThrowsExactly<InvalidDataException>(() => checkpoint.LoadForImageClassification(["a"]).Dispose());
+    }
+
+    [TestMethod]
+    public void Parts_that_are_not_used_are_no_fault()
+    {
+        using SiglipCheckpoint full = SiglipCheckpoint.Open(ReferenceModels.Folder("full_model")), vision = SiglipCheckpoint.Open(ReferenceModels.Folder("vision_only"));
+        string[] unused = [.. full.UnusedTensors];
+        Assert.HasCount(40, unused);
+        Assert.HasCount(38, unused.Where(name => name.StartsWith("text_model.", StringComparison.Ordinal)).ToArray());
+        Assert.IsFalse(full.Faults.Any);
+        Assert.IsEmpty(vision.UnusedTensors);
     }
 
     [TestMethod]
@@ -250,6 +419,12 @@ public sealed class SiglipCheckpointErrorTests
         InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => SiglipCheckpoint.Open(folder.Path));
         foreach (string message in messages)
             Assert.Contains(message, error.Message);
+    }
+
+    private static void RemoveAll(Dictionary<string, Tensor> tensors, Func<string, bool> which)
+    {
+        foreach (string name in tensors.Keys.Where(which).ToArray())
+            tensors.Remove(name);
     }
 
     private static void Rewrite(TemporaryFolder folder, Action<Dictionary<string, Tensor>> change)

@@ -1,0 +1,47 @@
+using System.Buffers;
+using System.Text.Json;
+
+namespace Siglip.Core;
+
+/// <summary>A <c>model.safetensors.index.json</c>: which file holds which tensor.</summary>
+/// <param name="ShardOf">The plain name of each tensor's file.</param>
+/// <param name="TotalSize">The bytes of all tensors; null if the index does not say.</param>
+internal sealed record ShardIndex(IReadOnlyDictionary<string, string> ShardOf, double? TotalSize)
+{
+    private static readonly SearchValues<char> NotInNames = SearchValues.Create([.. "/\\:*?\"<>|", .. Enumerable.Range(0, ' ').Select(code => (char)code)]);
+
+    private static readonly string[] WindowsDevices =
+        ["CON", "PRN", "AUX", "NUL", .. Enumerable.Range(0, 10).SelectMany(i => (string[])[$"COM{i}", $"LPT{i}"])];
+
+    /// <summary>The files, each once, by name.</summary>
+    public string[] Shards { get; } = [.. ShardOf.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+
+    public static ShardIndex Read(string path)
+    {
+        using JsonDocument document = JsonFields.Parse(CheckpointText.Read(path), $"'{path}'");
+        var root = new JsonFields(document.RootElement, $"'{path}'");
+        if (root.Find("weight_map") is not { ValueKind: JsonValueKind.Object } map)
+            throw new InvalidDataException($"'{path}' has no weight_map, expected an object with the file of each tensor.");
+
+        var shardOf = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (JsonProperty property in map.EnumerateObject())
+        {
+            if (property.Value.ValueKind != JsonValueKind.String || property.Value.GetString() is not { } shard || !IsPlainName(shard))
+                throw new InvalidDataException($"'{path}' has {property.Value.GetRawText()} for tensor '{property.Name}', "
+                    + "expected the plain name of a "
+                    + ".safetensors file in the same folder.");
+            if (!shardOf.TryAdd(property.Name, shard))
+                throw new InvalidDataException($"'{path}' names tensor '{property.Name}' twice.");
+        }
+
+        // Some writers state the size as 1234.0.
+        double totalSize = root.Find("metadata") is { } metadata ? new JsonFields(metadata, $"'{path}', metadata").Double("total_size", double.NaN) : double.NaN;
+        return new ShardIndex(shardOf, double.IsNaN(totalSize) ? null : totalSize);
+    }
+
+    // The name comes from whoever made the file: it must not lead out of the folder, nor, on Windows, to a device, which any extension may follow.
+    private static bool IsPlainName(string name) =>
+        name.EndsWith(".safetensors", StringComparison.Ordinal)
+        && !name.AsSpan().ContainsAny(NotInNames)
+        && !WindowsDevices.Contains(name[..name.IndexOf('.', StringComparison.Ordinal)].TrimEnd(' '), StringComparer.OrdinalIgnoreCase);
+}
