@@ -69,8 +69,10 @@ internal static class TrainVerb
         }).Fit(Images(mlContext, kept.Images));
 
         float[][] embeddings = Embed(mlContext, featurizer, [.. kept.Images, .. heldOut.Images], cancellationToken);
-        IDataView training = Embedded(mlContext, kept, embeddings[..kept.Images.Count]);
-        IDataView testing = Embedded(mlContext, heldOut, embeddings[kept.Images.Count..]);
+        // The same type as in the saved pipeline, with both dimensions of patches: a trainer's model takes no other.
+        DataViewType type = featurizer.GetOutputSchema(Images(mlContext, []).Schema)[SavedModelClassifier.EmbeddingColumn].Type;
+        IDataView training = Embedded(mlContext, kept, embeddings[..kept.Images.Count], type);
+        IDataView testing = Embedded(mlContext, heldOut, embeddings[kept.Images.Count..], type);
 
         // Fitted step by step, because the saved model starts at the path of an image and needs no label.
         ValueToKeyMappingTransformer toKey = mlContext.Transforms.Conversion.MapValueToKey(
@@ -161,10 +163,10 @@ internal static class TrainVerb
     private static IDataView Images(MLContext mlContext, IEnumerable<LabeledImage> images) =>
         mlContext.Data.LoadFromEnumerable(images.Select(image => new ImageRow { ImagePath = image.Path }));
 
-    private static IDataView Embedded(MLContext mlContext, ImageFolderDataset dataset, float[][] embeddings)
+    private static IDataView Embedded(MLContext mlContext, ImageFolderDataset dataset, float[][] embeddings, DataViewType type)
     {
         SchemaDefinition schema = SchemaDefinition.Create(typeof(EmbeddedRow));
-        schema[SavedModelClassifier.EmbeddingColumn].ColumnType = new VectorDataViewType(NumberDataViewType.Single, embeddings[0].Length);
+        schema[SavedModelClassifier.EmbeddingColumn].ColumnType = type;
         return mlContext.Data.LoadFromEnumerable(
             dataset.Images.Select((image, i) => new EmbeddedRow { Label = dataset.Labels[image.Label], Embedding = embeddings[i] }), schema);
     }
