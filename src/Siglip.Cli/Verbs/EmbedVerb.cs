@@ -11,7 +11,7 @@ internal static class EmbedVerb
     public static Command Create()
     {
         var inputs = new Argument<string[]>("INPUT") { Description = "Image files, folders, or @list.txt.", Arity = ArgumentArity.OneOrMore };
-        var output = new Option<string>("--output") 
+        var output = new Option<string>("--output")
         {
             Description = "A .npy file (float32, a row for each image) or a .csv file (a line for each image or patch). Patches of a NaFlex model in NAME.npy: "
                 + "[images, most patches, hidden], zeros after an image's patches, and NAME.spatial_shapes.npy (int32 [images, 2]) with each image's rows and columns.",

@@ -15,7 +15,7 @@ internal static class EvaluateVerb
         Option<string> device = CommonOptions.Device();
         var checkpoint = new CheckpointOptions();
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("evaluate", "Measure a trained model on images whose classes are known.") 
+        var command = new Command("evaluate", "Measure a trained model on images whose classes are known.")
         {
             model, folder, device, checkpoint.Precision, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
         };

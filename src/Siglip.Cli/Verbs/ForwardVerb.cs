@@ -14,7 +14,7 @@ internal static class ForwardVerb
 
     public static Command Create()
     {
-        var input = new Option<string>("--input") 
+        var input = new Option<string>("--input")
         {
             Description = "A .safetensors file with pixel_values [batch, channels, height, width]; for a NaFlex model pixel_values [batch, patches, values], "
                 + "pixel_attention_mask [batch, patches] and spatial_shapes [batch, 2].",
@@ -27,7 +27,7 @@ internal static class ForwardVerb
         var attentions = new Option<bool>("--attentions") { Description = "Also write attentions.0, attentions.1, …" };
         var checkpoint = new CheckpointOptions();
 
-        var command = new Command("forward", "Run pixel values through the model.") 
+        var command = new Command("forward", "Run pixel values through the model.")
         {
             input, output, model, device, checkpoint.Precision, checkpoint.InterpolatePositionEncoding, hiddenStates, attentions,
         };

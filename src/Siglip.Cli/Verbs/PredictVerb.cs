@@ -17,7 +17,7 @@ internal static class PredictVerb
         Option<string> device = CommonOptions.Device();
         var checkpoint = new CheckpointOptions();
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("predict", "Classify images with a trained model.") 
+        var command = new Command("predict", "Classify images with a trained model.")
         {
             model, images, device, checkpoint.Precision, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
         };

@@ -15,14 +15,25 @@ public sealed class ModelPropertyTests
         Gen.Select(Gen.Int[1, 4], Gen.Int[1, 6], Gen.Int[1, 40], Gen.Int[0, 3], Gen.Int[1, 7], Gen.Int[1, 5], Gen.Bool, Gen.OneOf([.. Activation.Names]),
             (heads, headSize, intermediate, layers, patch, grid, head, activation) => new SiglipVisionConfig
             {
-                NumAttentionHeads = heads, HiddenSize = heads * headSize * 2, IntermediateSize = intermediate, NumHiddenLayers = layers, PatchSize = patch,
-                ImageSize = (patch * grid) + (patch / 2), VisionUseHead = head, HiddenAct = activation,
+                NumAttentionHeads = heads,
+                HiddenSize = heads * headSize * 2,
+                IntermediateSize = intermediate,
+                NumHiddenLayers = layers,
+                PatchSize = patch,
+                ImageSize = (patch * grid) + (patch / 2),
+                VisionUseHead = head,
+                HiddenAct = activation,
             });
 
     private static readonly Gen<Siglip2VisionConfig> NaFlexConfigs = Gen.Select(FixedConfigs, Gen.Int[1, 5], (config, side) => new Siglip2VisionConfig
     {
-        NumAttentionHeads = config.NumAttentionHeads, HiddenSize = config.HiddenSize, IntermediateSize = config.IntermediateSize,
-        NumHiddenLayers = config.NumHiddenLayers, PatchSize = config.PatchSize, NumPatches = side * side, VisionUseHead = config.VisionUseHead,
+        NumAttentionHeads = config.NumAttentionHeads,
+        HiddenSize = config.HiddenSize,
+        IntermediateSize = config.IntermediateSize,
+        NumHiddenLayers = config.NumHiddenLayers,
+        PatchSize = config.PatchSize,
+        NumPatches = side * side,
+        VisionUseHead = config.VisionUseHead,
         HiddenAct = config.HiddenAct,
     });
 

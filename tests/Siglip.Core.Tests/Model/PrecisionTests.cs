@@ -165,6 +165,33 @@ public sealed class PrecisionTests
     }
 
     [TestMethod]
+    public void A_NaFlex_model_in_half_precision_saves_and_loads_to_the_same_bits()
+    {
+        using var folder = new TemporaryFolder();
+        var options = new SiglipLoadOptions { Precision = SiglipPrecision.BFloat16 };
+        using Siglip2VisionModel model = Siglip2VisionModel.FromPretrained(ReferenceModels.PathOf("naflex"), options);
+        model.SavePretrained(folder.Path, storedDtype: ScalarType.BFloat16);
+        using Siglip2VisionModel loaded = Siglip2VisionModel.FromPretrained(folder.Path, options);
+        using DisposeScope scope = NewDisposeScope();
+        Tensor pixelValues = rand(2, 6, 192), mask = ones(2, 6), shapes = tensor(new long[] { 2, 3, 6, 1 }, [2, 2]);
+        Assert.IsTrue(model.call(pixelValues, mask, shapes).equal(loaded.call(pixelValues, mask, shapes)).all().item<bool>());
+    }
+
+    [TestMethod]
+    [DataRow("models/vision_only")]
+    [DataRow("naflex")]
+    public void Half_precision_leaves_no_tensor_behind(string model)
+    {
+        RgbImage image = RgbImage.Load(ReferenceImages.PathOf("chart.png"));
+        Assert.AreEqual(0, TensorCount.LeftBy(() =>
+        {
+            using SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(
+                ReferenceModels.PathOf(model.Split('/')), new() { Precision = SiglipPrecision.BFloat16, Normalize = true });
+            embedder.Embed(image);
+        }));
+    }
+
+    [TestMethod]
     public void The_classifier_works_in_half_precision_and_on_other_sizes()
     {
         using var expected = new ExpectedOutputs("image_classification");

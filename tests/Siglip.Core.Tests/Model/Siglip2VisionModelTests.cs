@@ -187,7 +187,12 @@ public sealed class Siglip2VisionModelTests
     {
         using var model = new Siglip2VisionModel(new Siglip2VisionConfig
         {
-            HiddenSize = 8, IntermediateSize = 8, NumHiddenLayers = 1, NumAttentionHeads = 2, PatchSize = 2, NumPatches = 9,
+            HiddenSize = 8,
+            IntermediateSize = 8,
+            NumHiddenLayers = 1,
+            NumAttentionHeads = 2,
+            PatchSize = 2,
+            NumPatches = 9,
         });
         using Tensor pixelValues = rand(1, 6, 12), mask = ones(1, 6), shapes = tensor(new long[] { 2, 3 }, [1, 2]);
         using Tensor loss = model.call(pixelValues, mask, shapes).square().sum();
