@@ -1,5 +1,6 @@
 // The C# of the README, as a program. Run it at the top of the repository: dotnet run -c Release --project samples/Pipeline
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using Pipeline;
 using Siglip.Core;
 using Siglip.MLNet;
@@ -10,6 +11,7 @@ Train();
 LoadAndPredict();
 await EmbedAsync();
 RunTheModel();
+ChooseSizeAndPrecision();
 
 static void Train()
 {
@@ -62,5 +64,25 @@ static void RunTheModel()
     using Tensor dummy = torch.zeros(1, 3, 224, 224);
     using Tensor patches = model.call(dummy);
     Console.WriteLine($"[{string.Join(", ", patches.shape)}]"); // [1, 196, 768]
+    // end-snippet
+}
+
+static void ChooseSizeAndPrecision()
+{
+    // begin-snippet: options
+    var mlContext = new MLContext();
+    var options = new SiglipImageFeaturizingOptions
+    {
+        InputColumnName = "ImagePath",
+        Columns = { ["Patches"] = SiglipOutputKind.PatchEmbeddings, ["PatchCount"] = SiglipOutputKind.PatchCount },
+        Model = "nano", // or the folder of a checkpoint
+        Precision = SiglipPrecision.BFloat16,
+        InterpolatePositionEncoding = true, // with these three images of another size; a NaFlex checkpoint takes MaxNumPatches instead
+        ImageHeight = 48,
+        ImageWidth = 64,
+    };
+    IDataView images = mlContext.Data.LoadFromEnumerable([new Photo { ImagePath = Directory.EnumerateFiles("samples/cifar10/cat").First() }]);
+    using SiglipImageFeaturizingTransformer transformer = mlContext.Transforms.SiglipFeaturizeImage(options).Fit(images);
+    Console.WriteLine($"{transformer.Transform(images).GetColumn<float>("PatchCount").Single()} patches"); // 192 patches: 12 x 16 of 4 x 4 pixels
     // end-snippet
 }

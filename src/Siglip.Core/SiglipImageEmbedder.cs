@@ -242,7 +242,10 @@ public sealed class SiglipImageEmbedder : IDisposable
             using var noGradients = inference_mode();
             using DisposeScope scope = NewDisposeScope();
             ReadOnlySpan<SiglipPatchGrid> grids = batch.Grids(count);
-            (Tensor patches, Tensor? pooled, Tensor? mean) = _tower.Forward(tensor(batch.Values(count), [count, _tower.PixelValueCount]), grids, _device, outputs);
+
+            // A copy in torch's own memory: that of an array is aligned as it happens to be, which decides how sums are added up, and so the last bit.
+            Tensor pixelValues = tensor(batch.Values(count), [count, _tower.PixelValueCount]).clone();
+            (Tensor patches, Tensor? pooled, Tensor? mean) = _tower.Forward(pixelValues, grids, _device, outputs);
             return new SiglipImageEmbeddings(
                 count,
                 Config.HiddenSize,

@@ -11,7 +11,7 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     private readonly DataViewRowCursor _input;
     private readonly FeaturizedSchema _schema;
     private readonly bool[] _active;
-    private readonly Action _computes;
+    private readonly Action? _computes; // null if no embedding is active
     private readonly int _batchSize;
     private readonly RowBuffer?[] _buffers; // one for each column of the input; null unless active
     private readonly ImageBatch _images;
@@ -29,18 +29,19 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     /// <param name="input">Owned by the new cursor once it is constructed.</param>
     /// <param name="schema">The columns.</param>
     /// <param name="active">A flag for each column; at least one column that is added.</param>
-    /// <param name="computes">Called before the first forward pass.</param>
+    /// <param name="computes">Called before the first forward pass, if there is one.</param>
     public FeaturizedRowCursor(
         SiglipImageFeaturizingTransformer transformer, DataViewRowCursor input, FeaturizedSchema schema, bool[] active, Action computes)
     {
-        (_input, _schema, _active, _computes) = (input, schema, active, computes);
+        SiglipEmbeddingOutputs embeddings = schema.ActiveEmbeddings(active);
+        (_input, _schema, _active, _computes) = (input, schema, active, embeddings == SiglipEmbeddingOutputs.None ? null : computes);
         _batchSize = transformer.Settings.BatchSize;
         _idGetter = input.GetIdGetter();
         _buffers = [.. schema.Input.Select(column => active[column.Index] ? RowBuffer.Create(input, column) : null)];
 
         // A source that is handed on as well is got from the input only once.
         Delegate source = _buffers[schema.Source.Index]?.LastRead ?? GetterOf(input, schema);
-        _images = new ImageBatch(transformer, schema, source, schema.ActiveEmbeddings(active));
+        _images = new ImageBatch(transformer, schema, source, embeddings);
     }
 
     public override long Position => _position;
@@ -125,7 +126,7 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
             if (count == 0)
                 return false;
             if (!_started)
-                _computes();
+                _computes?.Invoke();
             _started = true;
             _images.Compute(count);
             _count = count;

@@ -23,7 +23,7 @@ public sealed class CheckpointVerbTests
         string[] names = ["last_hidden_state", "pooler_output", .. Enumerable.Range(0, 4).Select(i => $"hidden_states.{i}"), .. Enumerable.Range(0, 3).Select(i => $"attentions.{i}")];
         CollectionAssert.AreEquivalent(names, actual.Tensors.Keys.ToArray());
         foreach (string name in names)
-            Assert.IsLessThanOrEqualTo(3e-5f, (expected.Read(name) - actual.Read(name)).abs().max().item<float>(), name);
+            Assert.IsLessThanOrEqualTo(3e-5f, Difference(expected.Read(name), actual.Read(name)), name);
     }
 
     [TestMethod]
@@ -35,6 +35,77 @@ public sealed class CheckpointVerbTests
             .Failed("has no tensor 'pixel_values'");
 
         Assert.IsEmpty(folder.Entries());
+    }
+
+    [TestMethod]
+    public void Forward_takes_what_a_model_with_variable_resolution_needs_and_says_what_is_missing()
+    {
+        using var folder = new TestFolder();
+        string inputs = Path.Combine(TestFolder.NaFlex, "expected.safetensors");
+
+        SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.NaFlex, "--input", inputs, "--output", "y.safetensors", "--hidden-states", "--attentions").Succeeded();
+
+        using (DisposeScope scope = Scope())
+        using (SafetensorsFile expected = SafetensorsFile.Open(inputs))
+        using (SafetensorsFile actual = SafetensorsFile.Open(Path.Combine(folder.Path, "y.safetensors")))
+        {
+            Tensor valid = expected.Read("pixel_attention_mask").to(@bool);
+            string[] ofPatches = ["last_hidden_state", "hidden_states.0", "hidden_states.1", "hidden_states.2"];
+            CollectionAssert.AreEquivalent((string[])[.. ofPatches, "pooler_output", "attentions.0", "attentions.1"], actual.Tensors.Keys.ToArray());
+            foreach (string name in ofPatches)
+                Assert.IsLessThanOrEqualTo(2e-5f, Difference(expected.Read(name)[valid], actual.Read(name)[valid]), name);
+            Assert.IsLessThanOrEqualTo(9e-6f, Difference(expected.Read("pooler_output"), actual.Read("pooler_output")));
+            SafetensorsFile.Write(Path.Combine(folder.Path, "x.safetensors"), [("pixel_values", expected.Read("pixel_values"))]);
+        }
+
+        SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.NaFlex, "--input", "x.safetensors", "--output", "z.safetensors")
+            .Failed("'x.safetensors' has no tensor 'pixel_attention_mask' and no tensor 'spatial_shapes'; a model with variable resolution (NaFlex) needs pixel_values,");
+        SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.VisionOnly, "--input", inputs, "--output", "z.safetensors")
+            .Failed("pixelValues has shape [4, 22, 192], expected [batch, 3, 32, 32]");
+        CollectionAssert.AreEqual((string[])["x.safetensors", "y.safetensors"], folder.Entries());
+    }
+
+    [TestMethod]
+    public void Forward_in_half_precision_writes_float32()
+    {
+        using var folder = new TestFolder();
+        string expectedFile = Path.Combine(TestFolder.VisionOnly, "expected.safetensors");
+
+        SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.VisionOnly, "--input", expectedFile, "--output", "y.safetensors", "--precision", "bfloat16", "--attentions").Succeeded();
+
+        using DisposeScope scope = Scope();
+        using SafetensorsFile expected = SafetensorsFile.Open(expectedFile);
+        using SafetensorsFile actual = SafetensorsFile.Open(Path.Combine(folder.Path, "y.safetensors"));
+        foreach (string name in actual.Tensors.Keys)
+        {
+            Assert.AreEqual(ScalarType.Float32, actual.Tensors[name].Dtype, name);
+            float difference = Difference(expected.Read(name), actual.Read(name));
+            Assert.IsLessThanOrEqualTo(0.2f, difference, name);
+            Assert.IsGreaterThan(1e-4f, difference, $"{name} was computed in float32");
+        }
+    }
+
+    [TestMethod]
+    public void A_checkpoints_classifier_takes_another_size_precision_and_orientation()
+    {
+        using var folder = new TestFolder();
+
+        float[] found = [.. JsonNode.Parse(SiglipProcess.Run(folder.Path, "predict", TestFolder.Classifier, TestFolder.TurnedPhoto, "--image-size", "40x64", "--interpolate-pos-encoding",
+            "--apply-exif-orientation", "--json").Succeeded().Output)![0]!["probabilities"]!.AsObject().Select(pair => (float)pair.Value!)];
+
+        using DisposeScope scope = Scope();
+        using SiglipForImageClassification model = SiglipForImageClassification.FromPretrained(TestFolder.Classifier);
+        var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 40, Width = 64 });
+        Tensor pixels = tensor(processor.Preprocess(RgbImage.Load(TestFolder.TurnedPhoto, applyExifOrientation: true)), [1, 3, 40, 64]);
+        float[] expected = model.Forward(pixels, interpolatePositionEncoding: true).softmax(-1).data<float>().ToArray();
+        Assert.HasCount(5, found);
+        for (int i = 0; i < 5; i++)
+            Assert.AreEqual(expected[i], found[i], 1e-6);
+
+        JsonNode evaluated = JsonNode.Parse(SiglipProcess.Run(folder.Path, "evaluate", "nano", TestFolder.NewSamples, "--precision", "bfloat16", "--json").Succeeded().Output)!;
+        Assert.IsGreaterThan(0.5, (double)evaluated["accuracy"]!);
+        SiglipProcess.Run(folder.Path, "predict", TestFolder.Classifier, TestFolder.TurnedPhoto, "--image-size", "40").Failed("add --interpolate-pos-encoding");
+        SiglipProcess.Run(folder.Path, "predict", TestFolder.NaFlex, TestFolder.TurnedPhoto).Failed("siglip train FOLDER --model");
     }
 
     [TestMethod]
@@ -265,6 +336,12 @@ public sealed class CheckpointVerbTests
         string[] lines = result.Output.TrimEnd().Split('\n');
         int width = lines[0].IndexOf(lines[0].Split("  ", 2)[1].TrimStart(), StringComparison.Ordinal);
         return [.. lines.Select(line => $"{line[..width].TrimEnd()}: {line[width..]}")];
+    }
+
+    private static float Difference(Tensor expected, Tensor actual)
+    {
+        float largest = (expected - actual).abs().max().item<float>();
+        return float.IsNaN(largest) ? float.PositiveInfinity : largest;
     }
 
     private static DisposeScope Scope()

@@ -120,15 +120,114 @@ public sealed class EmbedTests
         Assert.Contains("[2, 64]", result.Output);
     }
 
+    [TestMethod]
+    public void Patches_of_different_numbers_are_padded_with_zeros_and_their_grids_lie_beside_them()
+    {
+        using var folder = new TestFolder();
+        string[] inputs = [TestFolder.TurnedPhoto, "gone.png", TestFolder.WideImage];
+
+        SiglipResult result = SiglipProcess.Run(folder.Path, ["embed", .. inputs, "--output", "e.npy", "--output-kind", "patches", "--on-error", "missing", "--model", TestFolder.NaFlex]);
+
+        Assert.AreEqual(3, result.ExitCode);
+        Assert.Contains("3 images to e.npy: float32 [3, 22, 32]", result.Output);
+        Assert.Contains("Rows and columns of their patches to e.spatial_shapes.npy: int32 [3, 2]", result.Output);
+        float[] values = ReadNpy(Path.Combine(folder.Path, "e.npy"), "(3, 22, 32)");
+        int[] shapes = MemoryMarshal.Cast<float, int>(ReadNpy(Path.Combine(folder.Path, "e.spatial_shapes.npy"), "(3, 2)", "<i4")).ToArray();
+        using SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(TestFolder.NaFlex, new SiglipImageEmbedderOptions { Output = SiglipEmbeddingOutputs.PatchEmbeddings });
+        foreach (int i in (int[])[0, 2])
+        {
+            float[] expected = embedder.Embed(inputs[i]);
+            Assert.HasCount(shapes[2 * i] * shapes[(2 * i) + 1] * 32, expected);
+            AssertNear(expected, values.AsSpan(i * 22 * 32, expected.Length));
+            Assert.AreEqual(-1, values.AsSpan((i * 22 * 32) + expected.Length, (22 * 32) - expected.Length).IndexOfAnyExcept(0f));
+        }
+
+        CollectionAssert.AreEqual((int[])[0, 0, 1, 22], shapes[2..]);
+        Assert.IsTrue(values[(22 * 32)..(2 * 22 * 32)].All(float.IsNaN));
+
+        SiglipProcess.Run(folder.Path, "embed", TestFolder.WideImage, "--output", "e.npy", "--output-kind", "patches", "--model", TestFolder.NaFlex, "--paths", "e.spatial_shapes.npy")
+            .Failed("name another file");
+        SiglipProcess.Run(folder.Path, "embed", TestFolder.WideImage, "--output", "pooled.npy", "--model", TestFolder.NaFlex).Succeeded();
+        CollectionAssert.AreEqual((string[])["e.npy", "e.spatial_shapes.npy", "pooled.npy"], folder.Entries());
+    }
+
+    [TestMethod]
+    public void A_csv_file_of_patches_has_a_line_for_each_patch_that_there_is()
+    {
+        using var folder = new TestFolder();
+
+        SiglipResult result = SiglipProcess.Run(folder.Path, "embed", TestFolder.TurnedPhoto, "gone.png", TestFolder.WideImage, "--output", "e.csv", "--output-kind", "patches",
+            "--on-error", "missing", "--model", TestFolder.NaFlex, "--max-num-patches", "6");
+
+        Assert.AreEqual(3, result.ExitCode);
+        string[] lines = File.ReadAllLines(Path.Combine(folder.Path, "e.csv"));
+        Assert.StartsWith("path,patch,row,column,e0,e1,", lines[0]);
+        var embedder = new SiglipImageEmbedderOptions { Output = SiglipEmbeddingOutputs.PatchEmbeddings, MaxNumPatches = 6 };
+        using SiglipImageEmbedder loaded = SiglipImageEmbedder.FromPretrained(TestFolder.NaFlex, embedder);
+        SiglipPatchGrid photo = loaded.EmbedBatch([RgbImage.Load(TestFolder.TurnedPhoto)], SiglipEmbeddingOutputs.PatchEmbeddings).PatchGrids[0];
+        Assert.IsGreaterThan(1, photo.Rows);
+        string[] places = [.. Enumerable.Range(0, photo.Count).Select(i => $"{i},{i / photo.Columns},{i % photo.Columns}"), ",,", .. Enumerable.Range(0, 6).Select(i => $"{i},0,{i}")];
+        CollectionAssert.AreEqual(places, lines.Skip(1).Select(line => string.Join(',', line.Split(',')[1..4])).ToArray());
+        float[] values = [.. lines.Skip(1).SelectMany(line => line.Split(',')[4..]).Select(text => float.Parse(text, CultureInfo.InvariantCulture))];
+        AssertNear(loaded.Embed(TestFolder.TurnedPhoto), values.AsSpan(0, photo.Count * 32));
+        Assert.IsTrue(values.AsSpan(photo.Count * 32, 32).ToArray().All(float.IsNaN));
+        AssertNear(loaded.Embed(TestFolder.WideImage), values.AsSpan((photo.Count + 1) * 32));
+    }
+
+    [TestMethod]
+    public void Image_size_precision_and_orientation_are_those_of_the_embedder()
+    {
+        using var folder = new TestFolder();
+        var sized = new SiglipImageEmbedderOptions { InterpolatePositionEncoding = true, ImageHeight = 40, ImageWidth = 64 };
+
+        Check(["--image-size", "40x64", "--interpolate-pos-encoding"], sized);
+        Check(["--image-size", "48", "--interpolate-pos-encoding", "--precision", "bfloat16"], sized with { ImageHeight = 48, ImageWidth = 48, Precision = SiglipPrecision.BFloat16 });
+        Check(["--image-size", "32x32", "--precision", "float16", "--apply-exif-orientation"], new() { Precision = SiglipPrecision.Float16, ApplyExifOrientation = true });
+
+        void Check(string[] arguments, SiglipImageEmbedderOptions options)
+        {
+            SiglipProcess.Run(folder.Path, ["embed", TestFolder.TurnedPhoto, "--output", "e.npy", "--model", TestFolder.VisionOnly, .. arguments]).Succeeded();
+            using SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(TestFolder.VisionOnly, options);
+            CollectionAssert.AreEqual(embedder.Embed(TestFolder.TurnedPhoto), ReadNpy(Path.Combine(folder.Path, "e.npy"), "(1, 64)"));
+        }
+    }
+
+    [TestMethod]
+    public void Options_that_do_not_fit_the_model_are_named_as_on_the_command_line()
+    {
+        using var folder = new TestFolder();
+
+        Embed(TestFolder.VisionOnly, "--image-size", "40x64").Failed("--image-size is 40x64 (height x width), the model's images have 32x32 pixels; add --interpolate-pos-encoding");
+        Embed(TestFolder.VisionOnly, "--image-size", "7x64", "--interpolate-pos-encoding").Failed("images of 7 x 64 pixels, smaller than the model's patches of 8 x 8");
+        Embed(TestFolder.VisionOnly, "--image-size", "99999", "--interpolate-pos-encoding").Failed("size is 99999 x 99999, expected sides from 1 to 16384");
+        Embed(TestFolder.VisionOnly, "--max-num-patches", "9").Failed("--max-num-patches is for models with variable resolution (NaFlex)");
+        Embed(TestFolder.NaFlex, "--image-size", "40").Failed("--image-size is for models with fixed resolution");
+        Embed(TestFolder.NaFlex, "--interpolate-pos-encoding").Failed("--interpolate-pos-encoding is for models with fixed resolution");
+        foreach (string[] wrong in (string[][])[["--image-size", "40x"], ["--image-size", "0"], ["--image-size", "1x2x3"], ["--image-size", "-4"], ["--precision", "float64"], ["--max-num-patches", "0"]])
+            Assert.AreEqual(2, Embed(TestFolder.VisionOnly, wrong).ExitCode, string.Join(' ', wrong));
+
+        Assert.IsEmpty(folder.Entries());
+
+        SiglipResult Embed(string model, params string[] arguments) => SiglipProcess.Run(folder.Path, ["embed", TestFolder.WideImage, "--output", "e.npy", "--model", model, .. arguments]);
+    }
+
+    // Other batches round differently.
+    private static void AssertNear(float[] expected, ReadOnlySpan<float> actual)
+    {
+        Assert.AreEqual(expected.Length, actual.Length);
+        for (int i = 0; i < expected.Length; i++)
+            Assert.AreEqual(expected[i], actual[i], 1e-5, $"value {i}");
+    }
+
     // An own reader, after numpy.lib.format.
-    private static float[] ReadNpy(string path, string shape)
+    private static float[] ReadNpy(string path, string shape, string type = "<f4")
     {
         byte[] file = File.ReadAllBytes(path);
         CollectionAssert.AreEqual((byte[])[0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y', 1, 0], file[..8]);
         int start = 10 + BitConverter.ToUInt16(file, 8);
         Assert.AreEqual(0, start % 64);
         string header = Encoding.ASCII.GetString(file, 10, start - 10);
-        Assert.AreEqual($"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}", header.TrimEnd());
+        Assert.AreEqual($"{{'descr': '{type}', 'fortran_order': False, 'shape': {shape}, }}", header.TrimEnd());
         Assert.EndsWith("\n", header);
         return MemoryMarshal.Cast<byte, float>(file.AsSpan(start)).ToArray();
     }

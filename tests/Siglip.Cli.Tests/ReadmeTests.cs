@@ -15,7 +15,7 @@ public sealed partial class ReadmeTests
         string[] shown = [.. CodeBlock().Matches(Text("README.md")).Select(match => match.Groups[1].Value)];
         string[] snippets = [.. Snippet().Matches(Text("Program.cs")).Select(match => match.Groups[1].Value.Replace("\n    ", "\n", StringComparison.Ordinal)[4..])];
 
-        Assert.HasCount(4, snippets);
+        Assert.HasCount(5, snippets);
         Assert.DoesNotMatchRegex(new Regex("@[A-Z]+@"), Text("README.md"), "a place that is still to be filled");
         CollectionAssert.AreEquivalent(snippets, shown);
     }
@@ -35,11 +35,12 @@ public sealed partial class ReadmeTests
         process.WaitForExit();
 
         Assert.AreEqual(0, process.ExitCode);
-        Assert.HasCount(7, lines);
+        Assert.HasCount(8, lines);
         foreach (string line in lines[..5])
             Assert.MatchesRegex(new Regex(@"^samples/cifar10-new/ship/\d+\.png: (airplane|automobile|bird|cat|deer|dog|frog|horse|ship|truck)$"), line);
         Assert.AreEqual("128 values", lines[5]);
         Assert.AreEqual("[1, 196, 768]", lines[6]);
+        Assert.AreEqual("192 patches", lines[7]);
     }
 
     [GeneratedRegex("```csharp\n(.*?)\n```", RegexOptions.Singleline)]

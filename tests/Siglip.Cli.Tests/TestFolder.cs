@@ -9,6 +9,17 @@ internal sealed class TestFolder : IDisposable
 
     public static string VisionOnly { get; } = System.IO.Path.Combine(AppContext.BaseDirectory, "vision_only");
 
+    /// <summary>A model with a classifier of five classes: 32 x 32 pixels, patches of 8 x 8.</summary>
+    public static string Classifier { get; } = System.IO.Path.Combine(AppContext.BaseDirectory, "image_classification");
+
+    /// <summary>A model with variable resolution: at most 22 patches of 8 x 8 pixels, hidden size 32.</summary>
+    public static string NaFlex { get; } = System.IO.Path.Combine(AppContext.BaseDirectory, "naflex");
+
+    /// <summary>A photo with EXIF orientation 6.</summary>
+    public static string TurnedPhoto { get; } = System.IO.Path.Combine(AppContext.BaseDirectory, "turned.jpg");
+
+    public static string WideImage { get; } = System.IO.Path.Combine(AppContext.BaseDirectory, "wide.png");
+
     public string Path { get; } = Directory.CreateTempSubdirectory("siglip-cli-test-").FullName;
 
     /// <summary>Copies some sample images of two classes into class folders.</summary>

@@ -1,4 +1,7 @@
 using System.Text.Json.Nodes;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Siglip.Core;
 
 namespace Siglip.Cli.Tests;
 
@@ -69,6 +72,57 @@ public sealed class TrainTests
     }
 
     [TestMethod]
+    [DataRow("naflex", "pooled", "")]
+    [DataRow("naflex", "mean", "--max-num-patches 9")]
+    [DataRow("naflex", "patches", "--precision bfloat16")]
+    [DataRow("vision_only", "patches", "")]
+    public void Every_embedding_of_both_kinds_of_models_can_be_trained_on(string model, string kind, string options)
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images");
+        SiglipProcess.Run(folder.Path, ["train", images, "--output", "model.zip", "--model", Path.Combine(AppContext.BaseDirectory, model), "--output-kind", kind,
+            .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries)]).Succeeded();
+
+        JsonNode predicted = JsonNode.Parse(SiglipProcess.Run(folder.Path, "predict", "model.zip", images, "--json").Succeeded().Output)!;
+        Assert.HasCount(8, predicted.AsArray());
+        foreach (JsonNode? row in predicted.AsArray())
+            Assert.AreEqual(1, row!["probabilities"]!.AsObject().Sum(pair => (double)pair.Value!), 1e-5);
+    }
+
+    [TestMethod]
+    public void A_trained_model_keeps_how_it_computes_and_takes_no_option_for_it()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images");
+
+        SiglipProcess.Run(folder.Path, "train", images, "--output", "model.zip", "--model", TestFolder.VisionOnly, "--image-size", "40x64", "--interpolate-pos-encoding",
+            "--precision", "float16", "--apply-exif-orientation").Succeeded();
+
+        var mlContext = new MLContext();
+        ITransformer model = mlContext.Model.Load(Path.Combine(folder.Path, "model.zip"), out _);
+        IDataView data = mlContext.Data.LoadFromEnumerable([new PathRow { ImagePath = TestFolder.TurnedPhoto }]);
+        using SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(TestFolder.VisionOnly, new SiglipImageEmbedderOptions
+        {
+            InterpolatePositionEncoding = true,
+            ImageHeight = 40,
+            ImageWidth = 64,
+            Precision = SiglipPrecision.Float16,
+            ApplyExifOrientation = true,
+        });
+        CollectionAssert.AreEqual(embedder.Embed(TestFolder.TurnedPhoto), model.Transform(data).GetColumn<float[]>("Embedding").Single());
+        ((IDisposable)model).Dispose();
+        Assert.HasCount(9, SiglipProcess.Run(folder.Path, "predict", "model.zip", images).Succeeded().Output.TrimEnd().Split('\n'));
+        foreach (string[] option in (string[][])[["--precision", "float32"], ["--image-size", "32"], ["--interpolate-pos-encoding"], ["--apply-exif-orientation"]])
+        {
+            SiglipProcess.Run(folder.Path, ["predict", "model.zip", images, .. option])
+                .Failed($"{option[0]} is for checkpoints, and 'model.zip' is a saved ML.NET model, which computes as it was trained; leave the option out");
+        }
+
+        SiglipProcess.Run(folder.Path, "evaluate", "model.zip", images, "--precision", "float16").Failed("--precision is for checkpoints");
+        SiglipProcess.Run(folder.Path, "train", images, "--output", "other.zip", "--model", TestFolder.VisionOnly, "--image-size", "40").Failed("add --interpolate-pos-encoding");
+    }
+
+    [TestMethod]
     public void A_model_may_be_measured_on_one_of_its_classes()
     {
         using var folder = new TestFolder();
@@ -97,5 +151,10 @@ public sealed class TrainTests
         Assert.Contains("missing.png' does not exist", predicted.Errors);
         Assert.Contains("2 of 10 images could not be read.", predicted.Errors);
         Assert.AreEqual(3, SiglipProcess.Run(folder.Path, "evaluate", "model.zip", images).ExitCode);
+    }
+
+    private sealed class PathRow
+    {
+        public string ImagePath { get; set; } = "";
     }
 }

@@ -48,8 +48,16 @@ internal static class EstimatorWorkout
 
     public static SchemaShape ShapeOf(DataViewSchema schema) => CreateShape(null, schema);
 
+    /// <summary>The values of a vector, or the one of a scalar.</summary>
     public static float[] ReadVector(DataViewRow row, DataViewSchema.Column column)
     {
+        if (column.Type == NumberDataViewType.Single)
+        {
+            float single = default;
+            row.GetGetter<float>(column)(ref single);
+            return [single];
+        }
+
         VBuffer<float> value = default;
         row.GetGetter<VBuffer<float>>(column)(ref value);
         return value.DenseValues().ToArray();

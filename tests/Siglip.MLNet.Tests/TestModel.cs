@@ -23,6 +23,16 @@ public static class TestModel
 
     public static string CheckpointWithoutHead { get; private set; } = "";
 
+    /// <summary>The reference model with variable resolution: at most 22 patches of 8 x 8 pixels, hidden size 32.</summary>
+    public static string NaFlex { get; } = Path.Combine(AppContext.BaseDirectory, "naflex");
+
+    /// <summary>A reference model with fixed resolution: 32 x 32 pixels, patches of 8 x 8, hidden size 64.</summary>
+    public static string VisionOnly { get; } = Path.Combine(AppContext.BaseDirectory, "vision_only");
+
+    /// <summary>The images of the results of <see cref="NaFlex"/>, in their order.</summary>
+    public static IReadOnlyList<string> NaFlexImages { get; } =
+        [.. ((string[])["rgb.png", "chart.png", "wide_1600x9.png", "interlaced.png"]).Select(name => Path.Combine(AppContext.BaseDirectory, "images", name))];
+
     /// <summary>Seven images of different sizes and contents; the last one is a JPEG.</summary>
     public static IReadOnlyList<string> Images { get; private set; } = [];
 

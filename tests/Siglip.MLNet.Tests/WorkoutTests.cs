@@ -12,11 +12,29 @@ public sealed class WorkoutTests
     [DataRow("Path")]
     [DataRow("Bytes")]
     [DataRow("Image")]
-    public void The_estimator_passes_ML_NETs_workout(string input)
+    public void The_estimator_passes_ML_NETs_workout(string input) => Run(Options(input, EveryKind));
+
+    [TestMethod]
+    [DataRow("Path")]
+    [DataRow("Bytes")]
+    [DataRow("Image")]
+    public void The_estimator_of_a_model_with_variable_resolution_passes_ML_NETs_workout(string input) =>
+        Run(Options(input, EveryKind) with { Model = NaFlex, MaxNumPatches = 10 });
+
+    [TestMethod]
+    public void The_estimator_with_another_image_size_passes_ML_NETs_workout() => Run(Options("Path", EveryKind) with
     {
-        var options = Options(input, ("Patches", SiglipOutputKind.PatchEmbeddings), ("Pooled", SiglipOutputKind.PooledEmbedding),
-            ("Mean", SiglipOutputKind.MeanPatchEmbedding)) with
-        { BatchSize = 3 };
+        InterpolatePositionEncoding = true,
+        ImageHeight = 12,
+        ImageWidth = 29,
+    });
+
+    private static readonly (string, SiglipOutputKind)[] EveryKind = [("Patches", SiglipOutputKind.PatchEmbeddings), ("Pooled", SiglipOutputKind.PooledEmbedding),
+        ("Mean", SiglipOutputKind.MeanPatchEmbedding), ("PatchCount", SiglipOutputKind.PatchCount), ("PatchGrid", SiglipOutputKind.PatchGrid)];
+
+    private void Run(SiglipImageFeaturizingOptions options)
+    {
+        options = options with { BatchSize = 3 };
         IDataView invalid = _mlContext.Data.LoadFromEnumerable(new[] { new WrongRow() });
         IDataView rows = Data(_mlContext);
         IDataView valid = _mlContext.Transforms.LoadImages("Image", "", "Path")

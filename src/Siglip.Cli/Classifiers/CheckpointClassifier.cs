@@ -12,21 +12,25 @@ internal sealed class CheckpointClassifier : IImageClassifier
     private readonly SiglipForImageClassification _model;
     private readonly SiglipImageProcessor _processor;
     private readonly Device _device;
+    private readonly CheckpointSettings _settings;
 
-    private CheckpointClassifier(SiglipForImageClassification model, SiglipImageProcessor processor, Device device) =>
-        (_model, _processor, _device) = (model.to(device), processor, device);
+    private CheckpointClassifier(SiglipForImageClassification model, SiglipImageProcessor processor, Device device, CheckpointSettings settings) =>
+        (_model, _processor, _device, _settings) = (model.to(device), processor, device, settings);
 
     /// <inheritdoc/>
     public IReadOnlyList<string> Labels => _model.Labels;
 
-    public static CheckpointClassifier Load(string model, string deviceName)
+    public static CheckpointClassifier Load(string model, string deviceName, CheckpointSettings settings)
     {
         Device device = TorchDevice.Find(deviceName);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
-        if ((checkpoint.Config, checkpoint.ProcessorConfig) is (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig))
-            SiglipImageProcessor.CheckFit(processorConfig, config); // before the weights are read
-        SiglipForImageClassification loaded = checkpoint.LoadForImageClassification();
-        return new CheckpointClassifier(loaded, new SiglipImageProcessor(loaded.ProcessorConfig!), device);
+        if ((checkpoint.Config, checkpoint.ProcessorConfig) is not (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig))
+            throw new InvalidOperationException($"'{checkpoint.Source}' is a model with variable resolution (NaFlex), whose classifiers are not supported; "
+                + $"train one on its embeddings: {CommandText.Of("train", "FOLDER", "--model", model, "--output", "model.zip")}");
+        settings.CheckFit(config);
+        processorConfig = FixedResolutionTower.Adapt(processorConfig, config, settings.ToEmbedderOptions()); // before the weights are read
+        SiglipForImageClassification loaded = checkpoint.LoadForImageClassification(settings.Precision ?? SiglipPrecision.Float32);
+        return new CheckpointClassifier(loaded, new SiglipImageProcessor(processorConfig), device, settings);
     }
 
     /// <inheritdoc/>
@@ -54,14 +58,14 @@ internal sealed class CheckpointClassifier : IImageClassifier
         using var noGradients = inference_mode();
         using DisposeScope scope = NewDisposeScope();
         Tensor pixels = tensor(pixelValues, [count, 3, _processor.Config.Height, _processor.Config.Width]).to(_device);
-        return _model.call(pixels).softmax(-1).cpu().data<float>().ToArray(); // [batch, labels]
+        return _model.Forward(pixels, _settings.InterpolatePositionEncoding).to(float32).softmax(-1).cpu().data<float>().ToArray(); // [batch, labels]
     }
 
     private bool TryRead(string path, Span<float> pixelValues)
     {
         try
         {
-            _processor.Preprocess(RgbImage.Load(path), pixelValues);
+            _processor.Preprocess(RgbImage.Load(path, _settings.ApplyExifOrientation), pixelValues);
             return true;
         }
         catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)

@@ -9,12 +9,17 @@ internal static class ImageClassifier
     /// <param name="model">A file written by <c>siglip train</c>, or the folder of a checkpoint with a classifier, as <c>siglip finetune</c>
     /// writes it, or <c>nano</c>.</param>
     /// <param name="device">cpu, cuda or cuda:N.</param>
+    /// <param name="settings">How a checkpoint computes.</param>
+    /// <exception cref="ArgumentException">A setting does not fit the model, or the model is a saved one, which takes none.</exception>
     /// <exception cref="FileNotFoundException">There is no such file or folder.</exception>
     /// <exception cref="InvalidDataException">It is no model, or no classifier.</exception>
-    public static IImageClassifier Load(string model, string device) =>
-        !File.Exists(model) && (model == SiglipCheckpoint.Nano || Directory.Exists(model))
-            ? CheckpointClassifier.Load(model, device)
-            : SavedModelClassifier.Load(model, CommonOptions.GpuDeviceId(device));
+    public static IImageClassifier Load(string model, string device, CheckpointSettings settings)
+    {
+        if (!File.Exists(model) && (model == SiglipCheckpoint.Nano || Directory.Exists(model)))
+            return CheckpointClassifier.Load(model, device, settings);
+        settings.CheckNone(model);
+        return SavedModelClassifier.Load(model, CommonOptions.GpuDeviceId(device));
+    }
 
     /// <summary>One sentence about an image that gave no label.</summary>
     public static string WhyUnreadable(string path)

@@ -1,8 +1,10 @@
+using Siglip.Core;
+
 namespace Siglip.Cli;
 
-/// <summary>Writes embeddings row by row.</summary>
+/// <summary>Writes embeddings image by image.</summary>
 internal interface IEmbeddingWriter : IDisposable
 {
     /// <summary>Writes the embedding of an image.</summary>
-    void Write(string path, float[] values);
+    void Write(string path, SiglipImageEmbedding embedding);
 }

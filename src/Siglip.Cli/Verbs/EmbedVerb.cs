@@ -11,12 +11,18 @@ internal static class EmbedVerb
     public static Command Create()
     {
         var inputs = new Argument<string[]>("INPUT") { Description = "Image files, folders, or @list.txt.", Arity = ArgumentArity.OneOrMore };
-        var output = new Option<string>("--output") { Description = "A .npy file (float32, a row for each image) or a .csv file.", Required = true };
+        var output = new Option<string>("--output")
+        {
+            Description = "A .npy file (float32, a row for each image) or a .csv file (a line for each image or patch). Patches of a NaFlex model in NAME.npy: "
+                + "[images, most patches, hidden], zeros after an image's patches, and NAME.spatial_shapes.npy (int32 [images, 2]) with each image's rows and columns.",
+            Required = true,
+        };
         var paths = new Option<string?>("--paths") { Description = "A text file that gets the images' paths, in the order of the rows." };
         Option<string?> kind = CommonOptions.OutputKind();
         Option<string> model = CommonOptions.Model();
         Option<int> batchSize = CommonOptions.BatchSize();
         Option<string> device = CommonOptions.Device();
+        var checkpoint = new CheckpointOptions();
         var normalize = new Option<bool>("--normalize") { Description = "Scale each embedding to length 1." };
         var onError = new Option<string>("--on-error") { Description = "fail: stop at an image that cannot be read; missing: its row is NaN.", DefaultValueFactory = _ => "fail" };
         onError.AcceptOnlyFromAmong("fail", "missing");
@@ -29,12 +35,13 @@ internal static class EmbedVerb
 
         var command = new Command("embed", "Turn images into embeddings.")
         {
-            inputs, output, paths, kind, model, batchSize, device, normalize, onError, shard,
+            inputs, output, paths, kind, model, batchSize, device, checkpoint.Precision, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
+            checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, normalize, onError, shard,
         };
         command.SetAction(async (parsed, cancellationToken) => await RunAsync(
             parsed.GetRequiredValue(inputs), parsed.GetRequiredValue(output), parsed.GetValue(paths), parsed.GetRequiredValue(model),
-            parsed.GetValue(shard),
-            new SiglipImageEmbedderOptions
+            parsed.GetValue(shard), checkpoint.Read(parsed),
+            checkpoint.Read(parsed).ToEmbedderOptions() with
             {
                 Output = CommonOptions.EmbeddingOf(parsed.GetValue(kind)),
                 BatchSize = parsed.GetValue(batchSize),
@@ -48,7 +55,7 @@ internal static class EmbedVerb
     }
 
     private static async Task<int> RunAsync(
-        string[] inputs, string output, string? pathsOutput, string model, string? shard, SiglipImageEmbedderOptions options,
+        string[] inputs, string output, string? pathsOutput, string model, string? shard, CheckpointSettings settings, SiglipImageEmbedderOptions options,
         bool keepGoing, CancellationToken cancellationToken)
     {
         string extension = Path.GetExtension(output).ToLowerInvariant();
@@ -66,11 +73,20 @@ internal static class EmbedVerb
         StagedFiles.CheckWritable(output);
         if (pathsOutput is not null)
             StagedFiles.CheckWritable(pathsOutput);
-        using SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(model, options);
+        using SiglipImageEmbedder embedder = Load(model, settings, options);
         bool patches = embedder.Output == SiglipEmbeddingOutputs.PatchEmbeddings;
+        string? shapesOutput = patches && extension == ".npy" && embedder.Config is Siglip2VisionConfig ? SpatialShapesWriter.PathBeside(output) : null;
+        if (shapesOutput is not null)
+        {
+            StagedFiles.CheckWritable(shapesOutput);
+            if (pathsOutput is not null && Path.GetFullPath(pathsOutput) == Path.GetFullPath(shapesOutput))
+                throw new ArgumentException($"--paths is '{pathsOutput}', which gets the rows and columns of the images' patches; name another file.");
+        }
+
         int[] shape = patches ? [embedder.PatchCount, embedder.Config.HiddenSize] : [embedder.Config.HiddenSize];
 
         var failed = new List<string>();
+        var grids = new List<SiglipPatchGrid>();
         long start = Stopwatch.GetTimestamp();
         staged.Add(output, stream => ProgressDisplay.Run("Embedding", progress =>
         {
@@ -85,7 +101,8 @@ internal static class EmbedVerb
                     failed.Add(error.Message);
                 }
 
-                writer.Write(path, embedding.Values);
+                writer.Write(path, embedding);
+                grids.Add(embedding.PatchGrid);
                 progress.Report(ProgressState.OfImages(embedding.Index + 1, files.Count, Stopwatch.GetElapsedTime(start)));
             }
 
@@ -93,11 +110,22 @@ internal static class EmbedVerb
         }));
         if (pathsOutput is not null)
             staged.AddText(pathsOutput, string.Join('\n', files));
+        if (shapesOutput is not null)
+            staged.Add(shapesOutput, stream => SpatialShapesWriter.Write(stream, grids));
         staged.Commit();
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{files.Count:N0} images to {output}: float32 [{string.Join(", ", shape.Prepend(files.Count))}], {files.Count / Stopwatch.GetElapsedTime(start).TotalSeconds:F0} images/s"));
+        if (shapesOutput is not null)
+            Console.WriteLine($"Rows and columns of their patches to {shapesOutput}: int32 [{files.Count}, 2]");
         return CommandLineRunner.ReportFailed(failed, files.Count);
+    }
+
+    private static SiglipImageEmbedder Load(string model, CheckpointSettings settings, SiglipImageEmbedderOptions options)
+    {
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        settings.CheckFit(checkpoint.Config);
+        return SiglipImageEmbedder.Load(checkpoint, options);
     }
 
     private static (int Part, int Parts)? ParseShard(string? shard) =>

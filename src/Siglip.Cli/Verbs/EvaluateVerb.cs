@@ -13,16 +13,21 @@ internal static class EvaluateVerb
         var model = new Argument<string>("MODEL") { Description = "A model written by siglip train, or a checkpoint's folder with a classifier, or nano." };
         var folder = new Argument<string>("FOLDER") { Description = "The images, in one folder per class, with names that the model knows." };
         Option<string> device = CommonOptions.Device();
+        var checkpoint = new CheckpointOptions();
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("evaluate", "Measure a trained model on images whose classes are known.") { model, folder, device, json };
+        var command = new Command("evaluate", "Measure a trained model on images whose classes are known.")
+        {
+            model, folder, device, checkpoint.Precision, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
+        };
         command.SetAction((parsed, cancellationToken) =>
-            Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(folder), parsed.GetRequiredValue(device), parsed.GetValue(json), cancellationToken)));
+            Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(folder), parsed.GetRequiredValue(device), checkpoint.Read(parsed),
+                parsed.GetValue(json), cancellationToken)));
         return command;
     }
 
-    private static int Run(string modelPath, string folder, string device, bool json, CancellationToken cancellationToken)
+    private static int Run(string modelPath, string folder, string device, CheckpointSettings settings, bool json, CancellationToken cancellationToken)
     {
-        using IImageClassifier classifier = ImageClassifier.Load(modelPath, device);
+        using IImageClassifier classifier = ImageClassifier.Load(modelPath, device, settings);
         ImageFolderDataset dataset = ImageFolderDataset.Open(folder, minimumClasses: 1);
         string[] unknown = [.. dataset.Labels.Except(classifier.Labels)];
         if (unknown.Length > 0)

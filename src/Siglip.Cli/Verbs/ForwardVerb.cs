@@ -8,56 +8,94 @@ namespace Siglip.Cli;
 /// <summary><c>siglip forward</c>: pixel values through the model, for comparing with Python.</summary>
 internal static class ForwardVerb
 {
+    private const string PixelValues = "pixel_values";
+    private const string PixelAttentionMask = "pixel_attention_mask";
+    private const string SpatialShapes = "spatial_shapes";
+
     public static Command Create()
     {
-        var input = new Option<string>("--input") { Description = "A .safetensors file with pixel_values [batch, channels, height, width].", Required = true };
-        var output = new Option<string>("--output") { Description = "The .safetensors file that gets last_hidden_state and pooler_output.", Required = true };
+        var input = new Option<string>("--input")
+        {
+            Description = "A .safetensors file with pixel_values [batch, channels, height, width]; for a NaFlex model pixel_values [batch, patches, values], "
+                + "pixel_attention_mask [batch, patches] and spatial_shapes [batch, 2].",
+            Required = true,
+        };
+        var output = new Option<string>("--output") { Description = "The .safetensors file that gets last_hidden_state and pooler_output, as float32.", Required = true };
         Option<string> model = CommonOptions.Model();
         Option<string> device = CommonOptions.Device();
         var hiddenStates = new Option<bool>("--hidden-states") { Description = "Also write hidden_states.0, hidden_states.1, …" };
         var attentions = new Option<bool>("--attentions") { Description = "Also write attentions.0, attentions.1, …" };
-        var interpolate = new Option<bool>("--interpolate-pos-encoding") { Description = "Accept images of other sizes than the model's." };
+        var checkpoint = new CheckpointOptions();
 
-        var command = new Command("forward", "Run pixel values through the model.") { input, output, model, device, hiddenStates, attentions, interpolate };
+        var command = new Command("forward", "Run pixel values through the model.")
+        {
+            input, output, model, device, checkpoint.Precision, checkpoint.InterpolatePositionEncoding, hiddenStates, attentions,
+        };
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(input), parsed.GetRequiredValue(output), parsed.GetRequiredValue(model), parsed.GetRequiredValue(device),
+            checkpoint.Read(parsed),
             new SiglipForwardOptions
             {
                 OutputHiddenStates = parsed.GetValue(hiddenStates),
                 OutputAttentions = parsed.GetValue(attentions),
-                InterpolatePositionEncoding = parsed.GetValue(interpolate),
+                InterpolatePositionEncoding = parsed.GetValue(checkpoint.InterpolatePositionEncoding),
             },
             cancellationToken)));
         return command;
     }
 
-    private static int Run(string inputPath, string outputPath, string modelName, string deviceName, SiglipForwardOptions options, CancellationToken cancellationToken)
+    private static int Run(
+        string inputPath, string outputPath, string modelName, string deviceName, CheckpointSettings settings, SiglipForwardOptions options,
+        CancellationToken cancellationToken)
     {
         using var staged = new StagedFiles();
         StagedFiles.CheckWritable(outputPath);
+        Device device = TorchDevice.Find(deviceName);
         using SafetensorsFile input = SafetensorsFile.Open(inputPath);
-        const string PixelValues = "pixel_values";
-        if (!input.Tensors.ContainsKey(PixelValues))
-            throw new InvalidDataException($"'{inputPath}' has no tensor '{PixelValues}'; it has {string.Join(", ", input.Tensors.Keys.Take(10))}.");
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(modelName);
+        settings.CheckFit(checkpoint.Config);
+        bool naFlex = checkpoint.Config is Siglip2VisionConfig;
+        CheckTensors(input, inputPath, naFlex);
 
-        using SiglipVisionModel model = SiglipVisionModel.FromPretrained(modelName, new SiglipLoadOptions { Device = deviceName });
-        model.eval();
         using var noGradients = inference_mode();
         using DisposeScope scope = NewDisposeScope();
+        SiglipPrecision precision = settings.Precision ?? SiglipPrecision.Float32;
         cancellationToken.ThrowIfCancellationRequested();
-        SiglipVisionOutput result = model.Forward(input.Read(PixelValues).to(float32).to(device(deviceName)), options);
+        SiglipVisionOutput result;
+        if (naFlex)
+        {
+            using Siglip2VisionModel model = checkpoint.LoadSiglip2VisionModel(precision).to(device);
+            result = model.Forward(Read(PixelValues).to(float32), Read(PixelAttentionMask), Read(SpatialShapes), options);
+        }
+        else
+        {
+            using SiglipVisionModel model = checkpoint.LoadVisionModel(precision).to(device);
+            result = model.Forward(Read(PixelValues).to(float32), options);
+        }
 
         var tensors = new List<(string Name, Tensor Value)> { ("last_hidden_state", result.LastHiddenState) };
         if (result.PoolerOutput is { } pooled)
             tensors.Add(("pooler_output", pooled));
         tensors.AddRange((result.HiddenStates ?? []).Select((value, i) => ($"hidden_states.{i}", value)));
         tensors.AddRange((result.Attentions ?? []).Select((value, i) => ($"attentions.{i}", value)));
-        staged.Add(outputPath, stream => SafetensorsFile.Write(stream, tensors.Select(tensor => (tensor.Name, tensor.Value.cpu())), metadata: null));
+        staged.Add(outputPath, stream => SafetensorsFile.Write(stream, tensors.Select(tensor => (tensor.Name, tensor.Value.to(float32).cpu())), metadata: null));
         cancellationToken.ThrowIfCancellationRequested();
         staged.Commit();
 
         foreach ((string name, Tensor value) in tensors)
             Console.WriteLine($"{name} [{string.Join(", ", value.shape)}]");
         return CommandLineRunner.Success;
+
+        Tensor Read(string name) => input.Read(name).to(device);
+    }
+
+    private static void CheckTensors(SafetensorsFile input, string path, bool naFlex)
+    {
+        string[] needed = naFlex ? [PixelValues, PixelAttentionMask, SpatialShapes] : [PixelValues];
+        string[] missing = [.. needed.Where(name => !input.Tensors.ContainsKey(name))];
+        if (missing.Length > 0)
+            throw new InvalidDataException($"'{path}' has no tensor {string.Join(" and no tensor ", missing.Select(name => $"'{name}'"))}; a model with "
+                + $"{(naFlex ? "variable resolution (NaFlex)" : "fixed resolution")} needs {string.Join(", ", needed)}. The file has "
+                + $"{string.Join(", ", input.Tensors.Keys.Take(10))}.");
     }
 }

@@ -15,16 +15,21 @@ internal static class PredictVerb
         var model = new Argument<string>("MODEL") { Description = "A model written by siglip train, or a checkpoint's folder with a classifier, or nano." };
         var images = new Argument<string[]>("IMAGE") { Description = "Image files, folders, or @list.txt.", Arity = ArgumentArity.OneOrMore };
         Option<string> device = CommonOptions.Device();
+        var checkpoint = new CheckpointOptions();
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("predict", "Classify images with a trained model.") { model, images, device, json };
+        var command = new Command("predict", "Classify images with a trained model.")
+        {
+            model, images, device, checkpoint.Precision, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
+        };
         command.SetAction((parsed, cancellationToken) =>
-            Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(images), parsed.GetRequiredValue(device), parsed.GetValue(json), cancellationToken)));
+            Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(images), parsed.GetRequiredValue(device), checkpoint.Read(parsed),
+                parsed.GetValue(json), cancellationToken)));
         return command;
     }
 
-    private static int Run(string modelPath, string[] inputs, string device, bool json, CancellationToken cancellationToken)
+    private static int Run(string modelPath, string[] inputs, string device, CheckpointSettings settings, bool json, CancellationToken cancellationToken)
     {
-        using IImageClassifier classifier = ImageClassifier.Load(modelPath, device);
+        using IImageClassifier classifier = ImageClassifier.Load(modelPath, device, settings);
         IReadOnlyList<string> files = ImageInputs.Expand(inputs);
         var failed = new List<string>();
         var rows = new List<string[]>();

@@ -22,6 +22,7 @@ internal static class TrainVerb
         Option<string?> kind = CommonOptions.OutputKind();
         Option<int> batchSize = CommonOptions.BatchSize();
         Option<string> device = CommonOptions.Device();
+        var checkpoint = new CheckpointOptions();
         var heldOut = new Option<double>("--held-out") { Description = "Share of each class that is held out to measure with.", DefaultValueFactory = _ => 0.2 };
         heldOut.Accept(value => value is > 0 and < 1, "a number above 0 and below 1");
         var regularization = new Option<float>("--l2") { Description = "Weight of the classifier's L2 regularization.", DefaultValueFactory = _ => 1f };
@@ -31,18 +32,19 @@ internal static class TrainVerb
 
         var command = new Command("train", "Train an ML.NET classifier on the embeddings of images.")
         {
-            folder, output, model, kind, batchSize, device, heldOut, regularization, seed, json,
+            folder, output, model, kind, batchSize, device, checkpoint.Precision, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
+            checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, heldOut, regularization, seed, json,
         };
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(folder), parsed.GetRequiredValue(output), parsed.GetRequiredValue(model),
-            CommonOptions.EmbeddingOf(parsed.GetValue(kind)), parsed.GetValue(batchSize), parsed.GetRequiredValue(device),
+            CommonOptions.EmbeddingOf(parsed.GetValue(kind)), parsed.GetValue(batchSize), parsed.GetRequiredValue(device), checkpoint.Read(parsed),
             parsed.GetValue(heldOut), parsed.GetValue(regularization), parsed.GetValue(seed), parsed.GetValue(json), cancellationToken)));
         return command;
     }
 
     private static int Run(
-        string folder, string output, string model, SiglipEmbeddingOutputs? kind, int batchSize, string device, double heldOutShare,
-        float regularization, int seed, bool json, CancellationToken cancellationToken)
+        string folder, string output, string model, SiglipEmbeddingOutputs? kind, int batchSize, string device, CheckpointSettings settings,
+        double heldOutShare, float regularization, int seed, bool json, CancellationToken cancellationToken)
     {
         int? gpuDeviceId = CommonOptions.GpuDeviceId(device);
         ImageFolderDataset dataset = ImageFolderDataset.Open(folder);
@@ -54,15 +56,23 @@ internal static class TrainVerb
         using SiglipImageFeaturizingTransformer featurizer = mlContext.Transforms.SiglipFeaturizeImage(new SiglipImageFeaturizingOptions
         {
             InputColumnName = SavedModelClassifier.ImagePathColumn,
-            Columns = { [SavedModelClassifier.EmbeddingColumn] = OutputKind(kind, model) },
+            Columns = { [SavedModelClassifier.EmbeddingColumn] = OutputKind(kind, model, settings) },
             Model = model,
             BatchSize = batchSize,
+            Precision = settings.Precision ?? SiglipPrecision.Float32,
+            ImageHeight = settings.ImageSize?.Height,
+            ImageWidth = settings.ImageSize?.Width,
+            InterpolatePositionEncoding = settings.InterpolatePositionEncoding,
+            MaxNumPatches = settings.MaxNumPatches,
+            ApplyExifOrientation = settings.ApplyExifOrientation,
             GpuDeviceId = gpuDeviceId,
         }).Fit(Images(mlContext, kept.Images));
 
         float[][] embeddings = Embed(mlContext, featurizer, [.. kept.Images, .. heldOut.Images], cancellationToken);
-        IDataView training = Embedded(mlContext, kept, embeddings[..kept.Images.Count]);
-        IDataView testing = Embedded(mlContext, heldOut, embeddings[kept.Images.Count..]);
+        // The same type as in the saved pipeline, with both dimensions of patches: a trainer's model takes no other.
+        DataViewType type = featurizer.GetOutputSchema(Images(mlContext, []).Schema)[SavedModelClassifier.EmbeddingColumn].Type;
+        IDataView training = Embedded(mlContext, kept, embeddings[..kept.Images.Count], type);
+        IDataView testing = Embedded(mlContext, heldOut, embeddings[kept.Images.Count..], type);
 
         // Fitted step by step, because the saved model starts at the path of an image and needs no label.
         ValueToKeyMappingTransformer toKey = mlContext.Transforms.Conversion.MapValueToKey(
@@ -153,22 +163,20 @@ internal static class TrainVerb
     private static IDataView Images(MLContext mlContext, IEnumerable<LabeledImage> images) =>
         mlContext.Data.LoadFromEnumerable(images.Select(image => new ImageRow { ImagePath = image.Path }));
 
-    private static IDataView Embedded(MLContext mlContext, ImageFolderDataset dataset, float[][] embeddings)
+    private static IDataView Embedded(MLContext mlContext, ImageFolderDataset dataset, float[][] embeddings, DataViewType type)
     {
         SchemaDefinition schema = SchemaDefinition.Create(typeof(EmbeddedRow));
-        schema[SavedModelClassifier.EmbeddingColumn].ColumnType = new VectorDataViewType(NumberDataViewType.Single, embeddings[0].Length);
+        schema[SavedModelClassifier.EmbeddingColumn].ColumnType = type;
         return mlContext.Data.LoadFromEnumerable(
             dataset.Images.Select((image, i) => new EmbeddedRow { Label = dataset.Labels[image.Label], Embedding = embeddings[i] }), schema);
     }
 
-    private static SiglipOutputKind OutputKind(SiglipEmbeddingOutputs? wanted, string model)
+    private static SiglipOutputKind OutputKind(SiglipEmbeddingOutputs? wanted, string model, CheckpointSettings settings)
     {
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        settings.CheckFit(checkpoint.Config);
         if (wanted is null)
-        {
-            using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
             return checkpoint.Config.VisionUseHead ? SiglipOutputKind.PooledEmbedding : SiglipOutputKind.MeanPatchEmbedding;
-        }
-
         return Enum.GetValues<SiglipOutputKind>().Single(kind => FeaturizedSchema.FlagOf(kind) == wanted);
     }
 

@@ -45,7 +45,12 @@ internal sealed class FixedResolutionTower : VisionTower
             Width = options.ImageWidth ?? processorConfig.Width,
         };
         adapted.Validate();
+        if (!options.InterpolatePositionEncoding && (options.ImageHeight ?? options.ImageWidth) is not null
+            && (adapted.Height, adapted.Width) != (model.ImageSize, model.ImageSize))
+            throw new ArgumentException($"ImageHeight and ImageWidth ask for images of {adapted.Height} x {adapted.Width} pixels (height x width), the model "
+                + $"expects {model.ImageSize} x {model.ImageSize}. Leave them out, or set InterpolatePositionEncoding for other sizes.");
         SiglipImageProcessor.CheckFit(adapted, model, options.InterpolatePositionEncoding);
+        CheckLength((long)(adapted.Height / model.PatchSize) * (adapted.Width / model.PatchSize), model, "ImageHeight and ImageWidth");
         return adapted;
     }
 

@@ -39,6 +39,7 @@ internal sealed class VariableResolutionTower : VisionTower
         Siglip2ImageProcessorConfig adapted = processorConfig with { MaxNumPatches = options.MaxNumPatches ?? processorConfig.MaxNumPatches };
         adapted.Validate();
         Siglip2ImageProcessor.CheckFit(adapted, model);
+        CheckLength(adapted.MaxNumPatches, model, "MaxNumPatches");
         return adapted;
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -64,4 +65,13 @@ internal abstract class VisionTower : IDisposable
         Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, Device device, SiglipEmbeddingOutputs outputs);
 
     public void Dispose() => Model.Dispose();
+
+    /// <summary>Checks that one image's patch embeddings fit into an array.</summary>
+    /// <exception cref="ArgumentException">They do not.</exception>
+    private protected static void CheckLength(long patches, SiglipVisionConfigBase config, string options)
+    {
+        if (patches * config.HiddenSize > Array.MaxLength)
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"One image would have {patches:N0} patches, whose embeddings of "
+                + $"{config.HiddenSize} values each do not fit into one array (at most {Array.MaxLength:N0}); lower {options}."));
+    }
 }

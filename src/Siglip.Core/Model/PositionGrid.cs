@@ -38,6 +38,6 @@ internal static class PositionGrid
                 weights[i, k] = (float)(exact[k] / sum);
         }
 
-        return tensor(weights, device: device);
+        return tensor(weights, device: device).clone(); // in torch's own memory, whose alignment is always the same, and so the last bit of a product
     }
 }

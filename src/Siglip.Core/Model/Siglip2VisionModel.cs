@@ -34,6 +34,7 @@ public sealed class Siglip2VisionModel : nn.Module<Tensor, Tensor, Tensor, Tenso
     /// <param name="spatialShapes">Integers [batch, 2]: rows and columns of each image's patches.</param>
     /// <returns>[batch, patches, hidden]; patches in row-major order. Those of padding have no meaning.</returns>
     /// <exception cref="ArgumentException">A shape is another one, or an image has no patch or more than there is room for.</exception>
+    /// <remarks>NaN in an image's pixel values gives NaN in that image's results, never in those of others in the batch.</remarks>
     public override Tensor forward(Tensor pixelValues, Tensor pixelAttentionMask, Tensor spatialShapes) =>
         vision_model.call(pixelValues, pixelAttentionMask, spatialShapes);
 
@@ -44,6 +45,7 @@ public sealed class Siglip2VisionModel : nn.Module<Tensor, Tensor, Tensor, Tenso
     /// <param name="options">What to return. Position embeddings are always resized to the image.</param>
     /// <returns>Tensors that the caller owns. What they say of padding has no meaning.</returns>
     /// <exception cref="ArgumentException">A shape is another one, or an image has no patch or more than there is room for.</exception>
+    /// <remarks>NaN in an image's pixel values gives NaN in that image's results, never in those of others in the batch.</remarks>
     public SiglipVisionOutput Forward(Tensor pixelValues, Tensor pixelAttentionMask, Tensor spatialShapes, SiglipForwardOptions options) =>
         vision_model.Forward(pixelValues, pixelAttentionMask, spatialShapes, options);
 }

@@ -48,10 +48,17 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
     /// <param name="pixelValues">[batch, channels, height, width].</param>
     /// <returns>[batch, labels].</returns>
     /// <exception cref="ArgumentException">The shape is another one.</exception>
-    public override Tensor forward(Tensor pixelValues)
+    public override Tensor forward(Tensor pixelValues) => Forward(pixelValues, interpolatePositionEncoding: false);
+
+    /// <summary>Computes the logits of images, of any size of at least one patch if the position embeddings may be interpolated.</summary>
+    /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <param name="interpolatePositionEncoding">Whether to interpolate the position embeddings to the images' grid of patches.</param>
+    /// <returns>[batch, labels].</returns>
+    /// <exception cref="ArgumentException">The shape is another one.</exception>
+    public Tensor Forward(Tensor pixelValues, bool interpolatePositionEncoding)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor patches = vision_model.call(pixelValues); // [batch, patches, hidden]
+        Tensor patches = vision_model.Forward(pixelValues, interpolatePositionEncoding); // [batch, patches, hidden]
         return classifier.call(patches.mean([1])).MoveToOuterDisposeScope(); // [batch, labels]
     }
 

@@ -36,6 +36,7 @@ public sealed class SiglipVisionModel : nn.Module<Tensor, Tensor>
     /// <param name="pixelValues">[batch, channels, height, width], as <see cref="SiglipImageProcessor"/> makes them.</param>
     /// <returns>[batch, patches, hidden]; patches in row-major order.</returns>
     /// <exception cref="ArgumentException">The shape is another one.</exception>
+    /// <remarks>NaN in an image's pixel values gives NaN in that image's results, never in those of others in the batch.</remarks>
     public override Tensor forward(Tensor pixelValues) => vision_model.call(pixelValues);
 
     /// <summary>Computes the patch embeddings, the pooled embedding (<c>pooler_output</c>) and what else is asked for.</summary>
@@ -43,6 +44,7 @@ public sealed class SiglipVisionModel : nn.Module<Tensor, Tensor>
     /// <param name="options">What to return, and whether other image sizes are accepted.</param>
     /// <returns>Tensors that the caller owns.</returns>
     /// <exception cref="ArgumentException">The shape is another one.</exception>
+    /// <remarks>NaN in an image's pixel values gives NaN in that image's results, never in those of others in the batch.</remarks>
     public SiglipVisionOutput Forward(Tensor pixelValues, SiglipForwardOptions options) => vision_model.Forward(pixelValues, options);
 
     /// <summary>Computes the patch embeddings of images of any size, without the pooling head.</summary>

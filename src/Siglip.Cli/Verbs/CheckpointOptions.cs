@@ -1,0 +1,63 @@
+using System.CommandLine;
+using System.Globalization;
+using Siglip.Core;
+
+namespace Siglip.Cli;
+
+/// <summary>The options that say how a checkpoint computes. A verb adds those that it has.</summary>
+internal sealed class CheckpointOptions
+{
+    public CheckpointOptions()
+    {
+        Precision.AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+        ImageSize.Validators.Add(result =>
+        {
+            if (ParseSize(result.GetValueOrDefault<string?>()) is null)
+                result.AddError($"--image-size is '{result.GetValueOrDefault<string?>()}', expected S or HEIGHTxWIDTH in pixels, such as 384 or 256x512.");
+        });
+        MaxNumPatches.Accept(value => value >= 1, "at least 1");
+    }
+
+    public Option<string?> Precision { get; } = new("--precision")
+    {
+        Description = "The floating-point type in which the model computes: float32 (the default), bfloat16 or float16. Results are float32.",
+    };
+
+    public Option<string?> ImageSize { get; } = new("--image-size")
+    {
+        Description = "S or HEIGHTxWIDTH: resize images to this instead of the checkpoint's size; needs --interpolate-pos-encoding. Not for NaFlex.",
+    };
+
+    public Option<bool> InterpolatePositionEncoding { get; } = new("--interpolate-pos-encoding")
+    {
+        Description = "Accept images of other sizes than the model's, and interpolate its position embeddings. Not for NaFlex, which always does.",
+    };
+
+    public Option<int?> MaxNumPatches { get; } = new("--max-num-patches")
+    {
+        Description = "NaFlex only: the most patches of an image, instead of the checkpoint's number.",
+    };
+
+    public Option<bool> ApplyExifOrientation { get; } = new("--apply-exif-orientation") { Description = "Turn photos as their EXIF data say." };
+
+    /// <summary>What the command line says; the default for options that the verb does not have.</summary>
+    public CheckpointSettings Read(ParseResult parsed) => new()
+    {
+        Precision = parsed.GetValue(Precision) is { } precision ? Enum.Parse<SiglipPrecision>(precision, ignoreCase: true) : null,
+        ImageSize = ParseSize(parsed.GetValue(ImageSize)),
+        InterpolatePositionEncoding = parsed.GetValue(InterpolatePositionEncoding),
+        MaxNumPatches = parsed.GetValue(MaxNumPatches),
+        ApplyExifOrientation = parsed.GetValue(ApplyExifOrientation),
+    };
+
+    private static (int Height, int Width)? ParseSize(string? text)
+    {
+        string[] sides = text?.Split('x') ?? [];
+        return sides.Length is 1 or 2
+            && int.TryParse(sides[0], NumberStyles.None, CultureInfo.InvariantCulture, out int height)
+            && int.TryParse(sides[^1], NumberStyles.None, CultureInfo.InvariantCulture, out int width)
+            && height > 0 && width > 0
+                ? (height, width)
+                : null;
+    }
+}
