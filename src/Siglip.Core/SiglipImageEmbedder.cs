@@ -19,7 +19,7 @@ public sealed class SiglipImageEmbedder : IDisposable
 
 #pragma warning disable RS0026 // The first parameter tells the overloads apart.
     /// <summary>Takes over a model with fixed resolution; disposing the embedder disposes it.</summary>
-    /// <param name="model">The model; its parameters are moved to the device and the precision that the options name.</param>
+    /// <param name="model">The model; its parameters are moved to the device that the options name, and converted if they name a precision.</param>
     /// <param name="processorConfig">How images become the model's pixel values.</param>
     /// <param name="options">How to work; null for the defaults.</param>
     /// <exception cref="ArgumentException">The images' size is not the model's, the model's images are not RGB, the batch size is below 1, the
@@ -32,7 +32,7 @@ public sealed class SiglipImageEmbedder : IDisposable
     }
 
     /// <summary>Takes over a model with variable resolution (NaFlex); disposing the embedder disposes it.</summary>
-    /// <param name="model">The model; its parameters are moved to the device and the precision that the options name.</param>
+    /// <param name="model">The model; its parameters are moved to the device that the options name, and converted if they name a precision.</param>
     /// <param name="processorConfig">How images become the model's patches.</param>
     /// <param name="options">How to work; null for the defaults.</param>
     /// <exception cref="ArgumentException">The patches' size is not the model's, the model's images are not RGB, the batch size is below 1, the
@@ -55,7 +55,8 @@ public sealed class SiglipImageEmbedder : IDisposable
         CheckHead(Config, Output);
 
         _device = TorchDevice.Find(options.Device);
-        _tower.Model.to(options.Precision.ToDtype());
+        if (options.Precision is { } precision)
+            _tower.Model.to(precision.ToDtype());
         _tower.Model.to(_device);
         _tower.Model.eval();
     }

@@ -13,8 +13,9 @@ public sealed record SiglipImageEmbedderOptions
     /// <summary>Where the model computes: <c>cpu</c> (the default), <c>cuda</c> or <c>cuda:1</c>.</summary>
     public string Device { get; init; } = "cpu";
 
-    /// <summary>The floating-point type in which the model computes. The default is <see cref="SiglipPrecision.Float32"/>.</summary>
-    public SiglipPrecision Precision { get; init; }
+    /// <summary>The floating-point type in which the model computes. The default, null, leaves a model that is taken over as it is, and loads a
+    /// checkpoint in <see cref="SiglipPrecision.Float32"/>.</summary>
+    public SiglipPrecision? Precision { get; init; }
 
     /// <summary>Whether a model with fixed resolution takes images of another size than its own, with position embeddings interpolated (bicubic) to their
     /// grid of patches, as transformers' <c>interpolate_pos_encoding</c> does. The size is that of the preprocessing, or <see cref="ImageHeight"/> and

@@ -6,6 +6,7 @@ internal enum ParityArea
     Models,
     VariableResolution,
     FullSize,
+    HalfPrecision,
     Preprocessing,
     EndToEnd,
     Activations,

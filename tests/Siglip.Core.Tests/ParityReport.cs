@@ -75,7 +75,7 @@ internal sealed class ParityReport
         SIGLIP_PARITY=docs/parity.md dotnet test -c Release tests/Siglip.Core.Tests && cat docs/parity.md
         ```
 
-        Each row is the largest absolute difference between a result of this library, computed in float32 on the CPU, and the reference:
+        Each row is the largest absolute difference between a result of this library, computed on the CPU, in float32 unless it says otherwise, and the reference:
         transformers 5.8.0.dev0 (commit c0008d143dda), torch 2.6.0 on the CPU, Pillow 11.1.0 (libjpeg-turbo 2.1.5, libwebp 1.5.0). Outputs of models are
         compared with float64 results of transformers; hidden states, attentions, image files to embeddings, and gradients and parameters of the training
         exist in float32 only, so their row holds the rounding of both sides. The tolerances are those of the reference: about five times what
@@ -99,6 +99,7 @@ internal sealed class ParityReport
         ParityArea.Models => "Models",
         ParityArea.VariableResolution => "Models with variable resolution (NaFlex)",
         ParityArea.FullSize => "Full size, weights by formula",
+        ParityArea.HalfPrecision => "Models that compute in 16 bits",
         ParityArea.Preprocessing => "Preprocessing",
         ParityArea.EndToEnd => "From image files to outputs",
         ParityArea.Activations => "Activation functions",

@@ -45,6 +45,11 @@ internal static class PretrainedFolder
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (storedDtype is not (ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16))
             throw new ArgumentException($"The stored type is {storedDtype}, expected Float32, Float16 or BFloat16.", nameof(storedDtype));
+        string hidden = Path.Combine(folder, SiglipCheckpoint.ProcessorName);
+        if (File.Exists(hidden))
+            throw new IOException($"The folder has a '{hidden}', which is read in place of the preprocessor_config.json that would be saved. Save to another "
+                + "folder, or delete that file first.");
+
         json["torch_dtype"] = storedDtype.ToString().ToLowerInvariant();
         SafetensorsPart[] parts = [.. model.state_dict().Select(pair => SafetensorsFile.ToPart(pair.Key, pair.Value, storedDtype))];
         StagedFiles.Saving(folder, () => Directory.CreateDirectory(folder));

@@ -5,8 +5,8 @@ namespace Siglip.Core;
 
 /// <summary>A <c>model.safetensors.index.json</c>: which file holds which tensor.</summary>
 /// <param name="ShardOf">The plain name of each tensor's file.</param>
-/// <param name="TotalSize">The bytes of all tensors; null if the index does not say.</param>
-internal sealed record ShardIndex(IReadOnlyDictionary<string, string> ShardOf, double? TotalSize)
+/// <remarks>What else it says, such as a <c>total_size</c>, is ignored, as in transformers: the files themselves say what they hold.</remarks>
+internal sealed record ShardIndex(IReadOnlyDictionary<string, string> ShardOf)
 {
     private static readonly SearchValues<char> NotInNames = SearchValues.Create([.. "/\\:*?\"<>|", .. Enumerable.Range(0, ' ').Select(code => (char)code)]);
 
@@ -34,9 +34,7 @@ internal sealed record ShardIndex(IReadOnlyDictionary<string, string> ShardOf, d
                 throw new InvalidDataException($"'{path}' names tensor '{property.Name}' twice.");
         }
 
-        // Some writers state the size as 1234.0.
-        double totalSize = root.Find("metadata") is { } metadata ? new JsonFields(metadata, $"'{path}', metadata").Double("total_size", double.NaN) : double.NaN;
-        return new ShardIndex(shardOf, double.IsNaN(totalSize) ? null : totalSize);
+        return new ShardIndex(shardOf);
     }
 
     // The name comes from whoever made the file: it must not lead out of the folder, nor, on Windows, to a device, which any extension may follow.

@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -7,7 +8,8 @@ namespace Siglip.Core;
 
 /// <summary>
 /// A trained model as transformers stores it: <c>config.json</c>, <c>preprocessor_config.json</c> and <c>model.safetensors</c>, or shards
-/// with <c>model.safetensors.index.json</c>. Of a full SigLIP model the vision tower is used.
+/// with <c>model.safetensors.index.json</c>. The <c>processor_config.json</c> of transformers 5 takes the place of
+/// <c>preprocessor_config.json</c>. Of a full SigLIP model the vision tower is used.
 /// </summary>
 /// <remarks>Opening it checks names, shapes and types of all tensors against the configuration; no tensor is read before a model is loaded.</remarks>
 public sealed partial class SiglipCheckpoint : IDisposable
@@ -17,6 +19,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
 
     private const string ConfigName = "config.json";
     private const string PreprocessorName = "preprocessor_config.json";
+    internal const string ProcessorName = "processor_config.json";
     private const string ClassifierPrefix = "classifier.";
     private const string ClassifierWeight = "classifier.weight";
 
@@ -223,15 +226,26 @@ public sealed partial class SiglipCheckpoint : IDisposable
 
     private static SiglipCheckpoint OpenFolder(string folder)
     {
-        string config = Path.Combine(folder, ConfigName), preprocessor = Path.Combine(folder, PreprocessorName);
+        string config = Path.Combine(folder, ConfigName), preprocessor = Path.Combine(folder, PreprocessorName), processor = Path.Combine(folder, ProcessorName);
         if (!File.Exists(config))
             throw new FileNotFoundException($"The file '{config}' does not exist. Copy the {ConfigName} that belongs to the "
                 + "weights into the folder.", config);
+        if (File.Exists(processor) && ImageProcessorOf(processor) is { } settings)
+            return Create(CheckpointText.Read(config), settings, CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{processor}'");
         if (!File.Exists(preprocessor))
             throw new FileNotFoundException($"The file '{preprocessor}' does not exist. It says how images are resized and "
                 + "normalized, which decides the numbers: "
                 + "copy the one that belongs to the weights into the folder.", preprocessor);
         return Create(CheckpointText.Read(config), CheckpointText.Read(preprocessor), CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{preprocessor}'");
+    }
+
+    // transformers 5 saves the settings of the image processor in this file, and reads them there first; earlier versions have other things in it.
+    private static string? ImageProcessorOf(string path)
+    {
+        using JsonDocument document = JsonFields.Parse(CheckpointText.Read(path), $"'{path}'");
+        return new JsonFields(document.RootElement, $"'{path}'").Find("image_processor") is { ValueKind: JsonValueKind.Object } settings
+            ? settings.GetRawText()
+            : null;
     }
 
     private static SiglipCheckpoint OpenNano()

@@ -27,9 +27,10 @@ internal abstract class VisionTower : IDisposable
     public static VisionTower Load(SiglipCheckpoint checkpoint, SiglipImageEmbedderOptions options)
     {
         CheckFit(checkpoint.Config, checkpoint.ProcessorConfig, options); // before the weights are read
+        SiglipPrecision precision = options.Precision ?? SiglipPrecision.Float32;
         return checkpoint.Config is Siglip2VisionConfig
-            ? new VariableResolutionTower(checkpoint.LoadSiglip2VisionModel(options.Precision), (Siglip2ImageProcessorConfig)checkpoint.ProcessorConfig, options)
-            : new FixedResolutionTower(checkpoint.LoadVisionModel(options.Precision), (SiglipImageProcessorConfig)checkpoint.ProcessorConfig, options);
+            ? new VariableResolutionTower(checkpoint.LoadSiglip2VisionModel(precision), (Siglip2ImageProcessorConfig)checkpoint.ProcessorConfig, options)
+            : new FixedResolutionTower(checkpoint.LoadVisionModel(precision), (SiglipImageProcessorConfig)checkpoint.ProcessorConfig, options);
     }
 
     /// <summary>Checks all that needs no weights.</summary>

@@ -16,7 +16,7 @@ public sealed class SiglipTrainer : IDisposable
     private readonly AdamW _optimizer;
 
     /// <summary>Prepares the training of a model, which stays the caller's.</summary>
-    /// <param name="model">The model.</param>
+    /// <param name="model">The model; its parameters are moved to the device and to float32.</param>
     /// <param name="processorConfig">How images become pixel values.</param>
     /// <param name="options">How to train; null for the defaults.</param>
     /// <exception cref="ArgumentException">An option is out of range, the preprocessing does not give the model's image size, the model's images
@@ -32,6 +32,7 @@ public sealed class SiglipTrainer : IDisposable
         _processor = new SiglipImageProcessor(processorConfig);
         _model = model;
         _device = TorchDevice.Find(_options.Device);
+        _model.to(ScalarType.Float32); // weights of 16 bits would swallow small steps
         _model.to(_device);
         _optimizer = optim.AdamW(ParameterGroups(), _options.LearningRate);
     }

@@ -38,8 +38,8 @@ public sealed class PrecisionTests
         {
             Assert.AreEqual(precision.ToDtype(), actual.dtype);
             double difference = ReferenceModels.LargestDifference(actual, expected.Read(name));
-            TestContext.WriteLine($"{model} {name}: largest difference {difference:e1}, tolerance {Tolerance(precision):e1}");
-            Assert.IsLessThanOrEqualTo(Tolerance(precision), difference, name);
+            string against = name.StartsWith("native", StringComparison.Ordinal) ? $"{precision} in transformers" : "float64";
+            ParityReport.OfThisRun.Check(ParityArea.HalfPrecision, $"{model} in {precision}, against {against}", name.Split('.')[^1], difference, Tolerance(precision));
             Assert.IsGreaterThan(1e-4, difference, $"{name} was computed in float32");
         }
     }
@@ -212,6 +212,32 @@ public sealed class PrecisionTests
         Tensor logits = nn.functional.linear(mean, single.get_parameter("classifier.weight")!, single.get_parameter("classifier.bias")!);
         Assert.IsLessThanOrEqualTo(1e-6, ReferenceModels.LargestDifference(single.Forward(other, interpolatePositionEncoding: true), logits));
         Assert.AreEqual(0, TensorCount.LeftBy(() => single.Forward(other, interpolatePositionEncoding: true).Dispose()));
+    }
+
+    [TestMethod]
+    public void An_embedder_leaves_the_precision_of_a_model_alone_unless_told_otherwise()
+    {
+        string folder = ReferenceModels.Folder("vision_only");
+        var half = new SiglipLoadOptions { Precision = SiglipPrecision.BFloat16 };
+        foreach ((SiglipPrecision? asked, ScalarType found) in ((SiglipPrecision?, ScalarType)[])
+            [(null, ScalarType.BFloat16), (SiglipPrecision.Float16, ScalarType.Float16), (SiglipPrecision.Float32, ScalarType.Float32)])
+        {
+            SiglipVisionModel model = SiglipVisionModel.FromPretrained(folder, half);
+            using var embedder = new SiglipImageEmbedder(model, model.ProcessorConfig!, new() { Precision = asked });
+            Assert.IsTrue(model.parameters().All(parameter => parameter.dtype == found), $"{asked}");
+        }
+
+        using SiglipImageEmbedder loaded = SiglipImageEmbedder.FromPretrained(folder);
+        Assert.IsTrue(loaded.Model.parameters().All(parameter => parameter.dtype == ScalarType.Float32));
+    }
+
+    [TestMethod]
+    public void Training_computes_in_float32_whatever_the_model_was()
+    {
+        using SiglipForImageClassification model = SiglipForImageClassification.FromPretrained(
+            ReferenceModels.Folder("image_classification"), new SiglipLoadOptions { Precision = SiglipPrecision.Float16 });
+        using var trainer = new SiglipTrainer(model, model.ProcessorConfig!);
+        Assert.IsTrue(model.parameters().All(parameter => parameter.dtype == ScalarType.Float32));
     }
 
     [TestMethod]
