@@ -27,6 +27,25 @@ public sealed class CheckpointVerbTests
     }
 
     [TestMethod]
+    public void Forward_compares_its_outputs_with_those_of_another_program()
+    {
+        using var folder = new TestFolder();
+        string expected = Path.Combine(TestFolder.VisionOnly, "expected.safetensors");
+        string[] forward = ["forward", "--model", TestFolder.VisionOnly, "--input", expected, "--output", "y.safetensors"];
+
+        SiglipResult close = SiglipProcess.Run(folder.Path, [.. forward, "--expected", expected, "--tolerance", "2e-5"]).Succeeded();
+        Assert.MatchesRegex(@"pooler_output +\[2, 64\] +\d\.\de-\d", close.Output);
+        SiglipProcess.Run(folder.Path, [.. forward, "--expected", expected, "--tolerance", "1e-9"]).Failed("more than the 1e-9 of --tolerance");
+        SiglipProcess.Run(folder.Path, [.. forward, "--expected", Path.Combine(TestFolder.VisionOnly, "model.safetensors")]).Failed("has none of the outputs");
+
+        string naFlex = Path.Combine(TestFolder.NaFlex, "expected.safetensors"); // padding is not compared
+        SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.NaFlex, "--input", naFlex, "--output", "y.safetensors", "--hidden-states", "--attentions",
+            "--expected", naFlex, "--tolerance", "2e-5").Succeeded();
+        SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.NaFlex, "--input", naFlex, "--output", "y.safetensors", "--expected", expected)
+            .Failed("with shape [2, 16, 64], the model gives [4, 22, 32]");
+    }
+
+    [TestMethod]
     public void Forward_without_pixel_values_says_so()
     {
         using var folder = new TestFolder();

@@ -26,11 +26,20 @@ internal static class ForwardVerb
         var hiddenStates = new Option<bool>("--hidden-states") { Description = "Also write hidden_states.0, hidden_states.1, …" };
         var attentions = new Option<bool>("--attentions") { Description = "Also write attentions.0, attentions.1, …" };
         var checkpoint = new CheckpointOptions();
+        var expected = new Option<string?>("--expected") { Description = "A .safetensors file with the same outputs from elsewhere: prints the largest differences." };
+        var tolerance = new Option<double?>("--tolerance") { Description = "With --expected: fail if an output differs by more." };
+        tolerance.Accept(value => value >= 0, "a number of at least 0");
 
         var command = new Command("forward", "Run pixel values through the model.")
         {
-            input, output, model, device, checkpoint.Precision, checkpoint.InterpolatePositionEncoding, hiddenStates, attentions,
+            input, output, model, device, checkpoint.Precision, checkpoint.InterpolatePositionEncoding, hiddenStates, attentions, expected,
+            tolerance,
         };
+        command.Validators.Add(result =>
+        {
+            if (result.GetResult(tolerance) is not null && result.GetResult(expected) is null)
+                result.AddError("--tolerance needs --expected.");
+        });
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(input), parsed.GetRequiredValue(output), parsed.GetRequiredValue(model), parsed.GetRequiredValue(device),
             checkpoint.Read(parsed),
@@ -40,13 +49,13 @@ internal static class ForwardVerb
                 OutputAttentions = parsed.GetValue(attentions),
                 InterpolatePositionEncoding = parsed.GetValue(checkpoint.InterpolatePositionEncoding),
             },
-            cancellationToken)));
+            parsed.GetValue(expected), parsed.GetValue(tolerance), cancellationToken)));
         return command;
     }
 
     private static int Run(
         string inputPath, string outputPath, string modelName, string deviceName, CheckpointSettings settings, SiglipForwardOptions options,
-        CancellationToken cancellationToken)
+        string? expectedPath, double? tolerance, CancellationToken cancellationToken)
     {
         using var staged = new StagedFiles();
         StagedFiles.CheckWritable(outputPath);
@@ -82,8 +91,12 @@ internal static class ForwardVerb
         cancellationToken.ThrowIfCancellationRequested();
         staged.Commit();
 
-        foreach ((string name, Tensor value) in tensors)
-            Console.WriteLine($"{name} [{string.Join(", ", value.shape)}]");
+        OutputComparison? comparison = expectedPath is null ? null : new OutputComparison(expectedPath, tensors, naFlex ? input.Read(PixelAttentionMask) : null);
+        Results.WriteTable(
+            comparison is null ? ["output", "shape"] : ["output", "shape", "largest difference"],
+            tensors.Select(tensor => (string[])[tensor.Name, $"[{string.Join(", ", tensor.Value.shape)}]", .. comparison is null ? [] : (string[])[comparison.TextOf(tensor.Name)]]));
+        if (tolerance is { } accepted)
+            comparison!.Check(accepted);
         return CommandLineRunner.Success;
 
         Tensor Read(string name) => input.Read(name).to(device);
