@@ -293,6 +293,19 @@ public sealed class CheckpointVerbTests
     }
 
     [TestMethod]
+    public void Finetune_refuses_a_folder_that_would_hide_its_preprocessing_before_it_trains()
+    {
+        using var folder = new TestFolder();
+        string other = Path.Combine(Directory.CreateDirectory(Path.Combine(folder.Path, "out")).FullName, "processor_config.json");
+        File.WriteAllText(other, """{ "image_processor": { "resample": 2 } }""");
+        SiglipProcess.Run(folder.Path, "finetune", "no-such-images", "--model", "nano", "--output", "out", "--overwrite")
+            .Failed($"The folder has a '{Path.Combine("out", "processor_config.json")}', which is read in place of the preprocessor_config.json");
+
+        File.WriteAllText(other, """{ "processor_class": "SiglipProcessor" }"""); // of earlier versions, which hides nothing
+        SiglipProcess.Run(folder.Path, "finetune", "no-such-images", "--model", "nano", "--output", "out", "--overwrite").Failed("no-such-images");
+    }
+
+    [TestMethod]
     public void Finetune_goes_on_from_a_checkpoint_and_its_result_predicts()
     {
         using var folder = new TestFolder();

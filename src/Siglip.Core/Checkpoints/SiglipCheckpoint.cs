@@ -230,7 +230,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
         if (!File.Exists(config))
             throw new FileNotFoundException($"The file '{config}' does not exist. Copy the {ConfigName} that belongs to the "
                 + "weights into the folder.", config);
-        if (File.Exists(processor) && ImageProcessorOf(processor) is { } settings)
+        if (ImageProcessorOf(processor) is { } settings)
             return Create(CheckpointText.Read(config), settings, CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{processor}'");
         if (!File.Exists(preprocessor))
             throw new FileNotFoundException($"The file '{preprocessor}' does not exist. It says how images are resized and "
@@ -239,9 +239,12 @@ public sealed partial class SiglipCheckpoint : IDisposable
         return Create(CheckpointText.Read(config), CheckpointText.Read(preprocessor), CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{preprocessor}'");
     }
 
-    // transformers 5 saves the settings of the image processor in this file, and reads them there first; earlier versions have other things in it.
-    private static string? ImageProcessorOf(string path)
+    /// <summary>The settings of the image processor in a <c>processor_config.json</c>; null if there is no such file, or nothing of that in it.</summary>
+    /// <remarks>transformers 5 saves them there, and reads them there first; earlier versions have other things in the file.</remarks>
+    internal static string? ImageProcessorOf(string path)
     {
+        if (!File.Exists(path))
+            return null;
         using JsonDocument document = JsonFields.Parse(CheckpointText.Read(path), $"'{path}'");
         return new JsonFields(document.RootElement, $"'{path}'").Find("image_processor") is { ValueKind: JsonValueKind.Object } settings
             ? settings.GetRawText()

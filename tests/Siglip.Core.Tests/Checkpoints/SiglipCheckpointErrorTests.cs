@@ -241,6 +241,8 @@ public sealed class SiglipCheckpointErrorTests
         File.WriteAllText(folder.File("processor_config.json"), """{ "processor_class": "SiglipProcessor" }""");
         using (SiglipCheckpoint older = SiglipCheckpoint.Open(folder.Path))
             Assert.AreEqual(ImageResampling.Bicubic, older.ProcessorConfig.Resample);
+        using (SiglipVisionModel same = SiglipVisionModel.FromPretrained(folder.Path))
+            same.SavePretrained(folder.Path); // such a file hides nothing
 
         File.WriteAllText(folder.File("processor_config.json"), $$"""{ "image_processor": {{settings.Replace("\"resample\": 3", "\"resample\": 2", StringComparison.Ordinal)}} }""");
         using (SiglipCheckpoint newer = SiglipCheckpoint.Open(folder.Path))
