@@ -139,6 +139,7 @@ public sealed class SiglipCheckpointErrorTests
     [DataRow("config.json", "{\"hidden_act\":\"\\ud800\"}", "is not valid JSON")]
     [DataRow("config.json", "{\"\\ud800\":[{}]}", "is not valid JSON")]
     [DataRow("config.json", "{\"model_type\":\"clip\"}", "model_type is 'clip', expected siglip, siglip_vision_model, siglip2 or siglip2_vision_model")]
+    [DataRow("config.json", "{\"model_type\":\"siglip\",\"vision_config\":[768]}", "'vision_config' is no object, expected one with the sizes of the vision transformer.")]
     [DataRow("config.json", "{\"model_type\":\"vit\"}", "model_type is 'vit', expected siglip")]
     [DataRow("config.json", "{\"model_type\":\"siglip_text_model\"}", "model_type is 'siglip_text_model', a text tower without a vision tower; use a checkpoint of the whole model")]
     [DataRow("config.json", "{\"model_type\":\"siglip2_text_model\"}", "model_type is 'siglip2_text_model', a text tower without a vision tower")]
