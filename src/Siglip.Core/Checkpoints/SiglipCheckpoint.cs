@@ -31,7 +31,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     private SiglipCheckpoint(string configJson, string preprocessorJson, CheckpointWeights weights, string source, string configSource, string preprocessorSource)
     {
         _weights = weights;
-        (ConfigJson, PreprocessorJson, Source) = (configJson, preprocessorJson, source);
+        (ConfigJson, Source) = (configJson, source);
         Config = SiglipVisionConfigBase.FromJson(configJson, configSource);
         ProcessorConfig = SiglipImageProcessorConfigBase.FromJson(preprocessorJson, preprocessorSource, Config);
         _prefix = Tensors.Keys.Any(name => name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal)) ? ExpectedTensors.Prefix : "";
@@ -62,8 +62,6 @@ public sealed partial class SiglipCheckpoint : IDisposable
     public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _weights.Tensors;
 
     internal string ConfigJson { get; }
-
-    internal string PreprocessorJson { get; }
 
     /// <summary>How the vision tower's tensors differ from those that the configuration asks for: not at all, unless <see cref="Inspect"/> opened it.</summary>
     internal TensorFaults Faults { get; }
@@ -215,13 +213,6 @@ public sealed partial class SiglipCheckpoint : IDisposable
             weights.Dispose();
             throw;
         }
-    }
-
-    /// <summary>Writes a model.safetensors with the tensors that this library uses: the vision tower's and the classifier's, as they are stored.</summary>
-    internal void CopyWeightsTo(Stream destination)
-    {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        _weights.CopyTo(destination, name => !IsOfOtherParts(name));
     }
 
     private static SiglipCheckpoint OpenFolder(string folder)
