@@ -211,7 +211,7 @@ public sealed class CheckpointVerbTests
 
         SiglipResult result = SiglipProcess.Run(folder.Path, "info", "model");
 
-        result.Failed("Unexpected (1): 'logit_scale\u001b[2J'.");
+        result.Failed("Unexpected (1): 'logit_scale\uFFFD[2J'.");
         string[] rows = Rows(result);
         Assert.DoesNotContain("\u001b", result.Output);
         CollectionAssert.IsSubsetOf((string[])
