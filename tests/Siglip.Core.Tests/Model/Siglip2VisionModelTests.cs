@@ -258,6 +258,18 @@ public sealed class Siglip2VisionModelTests
     }
 
     [TestMethod]
+    public void A_line_of_pixels_becomes_a_row_of_as_many_patches_as_allowed()
+    {
+        var processor = new Siglip2ImageProcessor(new Siglip2ImageProcessorConfig { MaxNumPatches = 4096, DoRescale = false, DoNormalize = false });
+        var pixelValues = new float[processor.PixelValueCount];
+
+        SiglipPatchGrid grid = processor.Preprocess(new RgbImage(5000, 1, [.. Enumerable.Repeat((byte)7, 15_000)]), pixelValues); // 65,536 x 16 pixels
+
+        Assert.AreEqual(new SiglipPatchGrid(1, 4096), grid);
+        Assert.AreEqual(-1, pixelValues.AsSpan().IndexOfAnyExcept(7f));
+    }
+
+    [TestMethod]
     public void Without_resizing_the_image_has_to_be_a_grid_of_patches()
     {
         var processor = new Siglip2ImageProcessor(new Siglip2ImageProcessorConfig { PatchSize = 8, MaxNumPatches = 6, DoResize = false });
