@@ -84,7 +84,7 @@ internal static partial class CommandLineRunner
     private static partial void ExitWithoutDestructors(int code);
 
     private static string OneLine(string message) =>
-        string.Join(' ', message.Split(['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+        Results.Printable(string.Join(' ', message.Split(['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)));
 
     /// <summary>Lists the inputs that failed, if any.</summary>
     /// <returns>The exit code.</returns>

@@ -53,6 +53,8 @@ internal readonly struct JsonFields(JsonElement element, string source)
     {
         if (Find(name) is not { } value)
             return absent;
+        if (value.ValueKind == JsonValueKind.Number)
+            return [.. Enumerable.Repeat(value.GetSingle(), absent.Length)]; // transformers takes one number for all channels, too
         if (value.ValueKind != JsonValueKind.Array || value.EnumerateArray().Any(item => item.ValueKind != JsonValueKind.Number))
             throw Wrong(name, value, "a list of numbers");
         return [.. value.EnumerateArray().Select(item => item.GetSingle())];

@@ -68,6 +68,8 @@ public abstract record SiglipVisionConfigBase
         JsonFields fields = root;
         if (root.Find("vision_config") is { } vision)
         {
+            if (vision.ValueKind != JsonValueKind.Object)
+                throw new InvalidDataException($"{source}: 'vision_config' is no object, expected one with the sizes of the vision transformer.");
             fields = new JsonFields(vision, $"{source}, vision_config");
             modelType = CheckModelType(fields, source) ?? modelType;
         }

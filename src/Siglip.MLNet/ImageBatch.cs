@@ -65,7 +65,7 @@ internal sealed class ImageBatch
             if (count == 1)
                 Preprocess(0);
             else
-                Parallel.For(0, count, Preprocess);
+                ParallelLoop.For(count, Preprocess);
         }
 
         if (_outputs != SiglipEmbeddingOutputs.None && _faults.AsSpan(0, count).Contains(null))

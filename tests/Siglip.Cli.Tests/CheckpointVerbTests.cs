@@ -230,7 +230,7 @@ public sealed class CheckpointVerbTests
 
         SiglipResult result = SiglipProcess.Run(folder.Path, "info", "model");
 
-        result.Failed("Unexpected (1): 'logit_scale\u001b[2J'.");
+        result.Failed("Unexpected (1): 'logit_scale\uFFFD[2J'.");
         string[] rows = Rows(result);
         Assert.DoesNotContain("\u001b", result.Output);
         CollectionAssert.IsSubsetOf((string[])
@@ -309,6 +309,19 @@ public sealed class CheckpointVerbTests
         JsonNode config = JsonNode.Parse(File.ReadAllText(Path.Combine(folder.Path, "out", "config.json")))!;
         Assert.AreEqual("SiglipForImageClassification", (string)config["architectures"]![0]!);
         Assert.AreEqual(16, (int)config["vision_config"]!["hidden_size"]!);
+    }
+
+    [TestMethod]
+    public void Finetune_refuses_a_folder_that_would_hide_its_preprocessing_before_it_trains()
+    {
+        using var folder = new TestFolder();
+        string other = Path.Combine(Directory.CreateDirectory(Path.Combine(folder.Path, "out")).FullName, "processor_config.json");
+        File.WriteAllText(other, """{ "image_processor": { "resample": 2 } }""");
+        SiglipProcess.Run(folder.Path, "finetune", "no-such-images", "--model", "nano", "--output", "out", "--overwrite")
+            .Failed($"The folder has a '{Path.Combine("out", "processor_config.json")}', which is read in place of the preprocessor_config.json");
+
+        File.WriteAllText(other, """{ "processor_class": "SiglipProcessor" }"""); // of earlier versions, which hides nothing
+        SiglipProcess.Run(folder.Path, "finetune", "no-such-images", "--model", "nano", "--output", "out", "--overwrite").Failed("no-such-images");
     }
 
     [TestMethod]

@@ -192,6 +192,25 @@ public sealed class SaveLoadTests
     }
 
     [TestMethod]
+    public void Without_embedded_weights_a_preprocessing_that_no_longer_fits_is_the_checkpoint_s_fault()
+    {
+        string folder = SaveCheckpoint("changed-size", Config, seed: 4), path = NewPath("changed-size.zip");
+        IDataView data = Data(_mlContext);
+        var options = Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding)) with { Model = folder, EmbedWeights = false };
+        using (var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data))
+            _mlContext.Model.Save(model, data.Schema, path);
+        string file = Path.Combine(folder, "preprocessor_config.json");
+        JsonObject changed = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
+        changed["size"]!["height"] = 7;
+        File.WriteAllText(file, changed.ToJsonString());
+
+        Exception exception = LoadFault(path);
+        Assert.IsInstanceOfType<InvalidDataException>(exception);
+        StringAssert.Contains(exception.Message, $"The checkpoint '{folder}' does not fit the saved model: The preprocessing makes images of 7 x ");
+        Assert.IsFalse(exception.Message.Contains("damaged", StringComparison.Ordinal), exception.Message);
+    }
+
+    [TestMethod]
     public void A_folder_that_became_a_file_is_not_called_a_damaged_model()
     {
         string folder = SaveCheckpoint("becomes-a-file", Config, seed: 4), path = NewPath("becomes-a-file.zip");

@@ -46,7 +46,7 @@ internal sealed class CheckpointDescription
     {
         SiglipVisionConfigBase config = _checkpoint.Config;
         string[] sameAs = [.. SiglipVariants.WithArchitecture(config)];
-        string[][] rows =
+        return
         [
             ["source", _checkpoint.Source],
             ["kind", KindInWords],
@@ -66,7 +66,6 @@ internal sealed class CheckpointDescription
             ["not used", UnusedInWords],
             ["weights' SHA-256", _checkpoint.ComputeSha256()],
         ];
-        return rows.Select(row => row.Select(Printable).ToArray());
     }
 
     public JsonObject ToJson()
@@ -157,9 +156,6 @@ internal sealed class CheckpointDescription
         >= 1_000_000 => ModelDescription.Invariant($"{bytes / 1e6:N1} MB"),
         _ => ModelDescription.Invariant($"{bytes:N0} bytes"),
     };
-
-    // Names come from the file: they must not move the cursor.
-    private static string Printable(string text) => string.Concat(text.Select(character => char.IsControl(character) ? '\uFFFD' : character));
 
     private static JsonArray Texts(IEnumerable<string> texts) => new([.. texts.Select(text => JsonValue.Create(text))]);
 

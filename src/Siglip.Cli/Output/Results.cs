@@ -10,6 +10,9 @@ internal static class Results
 {
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>Text that cannot move the cursor or change colours: names come from files of others.</summary>
+    public static string Printable(string text) => string.Concat(text.Select(character => char.IsControl(character) ? '\uFFFD' : character));
+
     public static void WriteJson(JsonNode node) => Console.WriteLine(node.ToJsonString(Indented));
 
     /// <summary>Writes a table; without a heading if all headings are empty.</summary>
@@ -19,7 +22,7 @@ internal static class Results
         foreach (string heading in headings)
             table.AddColumn(new TableColumn(Markup.Escape(heading)) { NoWrap = Console.IsOutputRedirected, Padding = new Padding(0, 0, 2, 0) });
         foreach (string[] row in rows)
-            table.AddRow([.. row.Select(Markup.Escape)]);
+            table.AddRow([.. row.Select(cell => Markup.Escape(Printable(cell)))]);
 
         if (!Console.IsOutputRedirected)
         {

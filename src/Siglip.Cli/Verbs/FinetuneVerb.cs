@@ -71,6 +71,7 @@ internal static class FinetuneVerb
         if (!overwrite && File.Exists(Path.Combine(output, "model.safetensors")))
             throw new IOException($"The folder '{output}' already holds a checkpoint; name another one, or add --overwrite.");
         StagedFiles.CheckFolderWritable(output);
+        PretrainedFolder.CheckReadBack(output);
         CommonOptions.GpuDeviceId(options.Device); // refused before anything is read
         (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor)? architecture = configPath is null ? null : ReadArchitecture(configPath);
         ImageFolderDataset training = ImageFolderDataset.Open(folder);

@@ -65,19 +65,6 @@ internal sealed class CheckpointWeights : IDisposable
         parameter.copy_(stored);
     }
 
-    /// <summary>Copies the tensors that <paramref name="wanted"/> accepts, in the safetensors format: the file as it is where that is all of it.</summary>
-    public void CopyTo(Stream destination, Func<string, bool> wanted)
-    {
-        if (_files is [var (_, only)] && only.Tensors.Keys.All(wanted))
-        {
-            foreach (ReadOnlyMemory<byte> chunk in only.Chunks(0, only.Length))
-                destination.Write(chunk.Span);
-            return;
-        }
-
-        SafetensorsFile.Write(destination, [.. _tensors.Keys.Where(wanted).Select(name => _fileOf[name].ToPart(name))], metadata: null);
-    }
-
     /// <summary>SHA-256 of the files' bytes, one after the other.</summary>
     public string ComputeSha256()
     {

@@ -35,6 +35,17 @@ internal static class PretrainedFolder
         return processor;
     }
 
+    /// <summary>Makes sure that a preprocessor_config.json in the folder will be read: transformers 5 leaves another file, which is read first.</summary>
+    /// <exception cref="IOException">It will not.</exception>
+    /// <exception cref="InvalidDataException">The other file is damaged.</exception>
+    public static void CheckReadBack(string folder)
+    {
+        string other = Path.Combine(folder, SiglipCheckpoint.ProcessorName);
+        if (SiglipCheckpoint.ImageProcessorOf(other) is not null)
+            throw new IOException($"The folder has a '{other}', which is read in place of the preprocessor_config.json that would be saved. Save to another "
+                + "folder, or delete that file first.");
+    }
+
     /// <param name="model">Its state dict is saved.</param>
     /// <param name="json">The config.json, but for the type.</param>
     /// <param name="folder">Created if it does not exist.</param>
@@ -45,11 +56,7 @@ internal static class PretrainedFolder
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (storedDtype is not (ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16))
             throw new ArgumentException($"The stored type is {storedDtype}, expected Float32, Float16 or BFloat16.", nameof(storedDtype));
-        string hidden = Path.Combine(folder, SiglipCheckpoint.ProcessorName);
-        if (File.Exists(hidden))
-            throw new IOException($"The folder has a '{hidden}', which is read in place of the preprocessor_config.json that would be saved. Save to another "
-                + "folder, or delete that file first.");
-
+        CheckReadBack(folder);
         json["torch_dtype"] = storedDtype.ToString().ToLowerInvariant();
         SafetensorsPart[] parts = [.. model.state_dict().Select(pair => SafetensorsFile.ToPart(pair.Key, pair.Value, storedDtype))];
         StagedFiles.Saving(folder, () => Directory.CreateDirectory(folder));

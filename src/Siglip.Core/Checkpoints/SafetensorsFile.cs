@@ -193,17 +193,6 @@ public sealed class SafetensorsFile : IDisposable
         }
     }
 
-    /// <summary>A tensor of this file for another one; its bytes are copied as they are.</summary>
-    internal SafetensorsPart ToPart(string name)
-    {
-        SafetensorsEntry entry = Find(name);
-        return new SafetensorsPart(name, entry.Dtype, entry.Shape, stream =>
-        {
-            foreach (ReadOnlyMemory<byte> chunk in Chunks(entry.Offset, entry.Length))
-                stream.Write(chunk.Span);
-        });
-    }
-
     /// <summary>A tensor for a new file, converted to <paramref name="dtype"/> when it is written.</summary>
     internal static SafetensorsPart ToPart(string name, Tensor value, ScalarType dtype) => new(name, dtype, value.shape, stream =>
     {

@@ -28,7 +28,8 @@ public static class Siglip2VisionModelPretrained
         /// model was loaded from; for a new model the defaults, with its patch size.</param>
         /// <param name="storedDtype">Float32 (the default), Float16 or BFloat16, which round the weights.</param>
         /// <exception cref="ArgumentException">The type is another one, or the preprocessing does not give the model's patches.</exception>
-        /// <exception cref="IOException">The folder cannot be written to.</exception>
+        /// <exception cref="IOException">The folder cannot be written to, or has a processor_config.json of transformers 5, which would be read in place
+        /// of the preprocessor_config.json.</exception>
         public void SavePretrained(string folder, Siglip2ImageProcessorConfig? processor = null, ScalarType storedDtype = ScalarType.Float32)
         {
             ArgumentNullException.ThrowIfNull(model);

@@ -31,7 +31,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     private SiglipCheckpoint(string configJson, string preprocessorJson, CheckpointWeights weights, string source, string configSource, string preprocessorSource)
     {
         _weights = weights;
-        (ConfigJson, PreprocessorJson, Source) = (configJson, preprocessorJson, source);
+        (ConfigJson, Source) = (configJson, source);
         Config = SiglipVisionConfigBase.FromJson(configJson, configSource);
         ProcessorConfig = SiglipImageProcessorConfigBase.FromJson(preprocessorJson, preprocessorSource, Config);
         _prefix = Tensors.Keys.Any(name => name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal)) ? ExpectedTensors.Prefix : "";
@@ -62,8 +62,6 @@ public sealed partial class SiglipCheckpoint : IDisposable
     public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _weights.Tensors;
 
     internal string ConfigJson { get; }
-
-    internal string PreprocessorJson { get; }
 
     /// <summary>How the vision tower's tensors differ from those that the configuration asks for: not at all, unless <see cref="Inspect"/> opened it.</summary>
     internal TensorFaults Faults { get; }
@@ -217,20 +215,13 @@ public sealed partial class SiglipCheckpoint : IDisposable
         }
     }
 
-    /// <summary>Writes a model.safetensors with the tensors that this library uses: the vision tower's and the classifier's, as they are stored.</summary>
-    internal void CopyWeightsTo(Stream destination)
-    {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        _weights.CopyTo(destination, name => !IsOfOtherParts(name));
-    }
-
     private static SiglipCheckpoint OpenFolder(string folder)
     {
         string config = Path.Combine(folder, ConfigName), preprocessor = Path.Combine(folder, PreprocessorName), processor = Path.Combine(folder, ProcessorName);
         if (!File.Exists(config))
             throw new FileNotFoundException($"The file '{config}' does not exist. Copy the {ConfigName} that belongs to the "
                 + "weights into the folder.", config);
-        if (File.Exists(processor) && ImageProcessorOf(processor) is { } settings)
+        if (ImageProcessorOf(processor) is { } settings)
             return Create(CheckpointText.Read(config), settings, CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{processor}'");
         if (!File.Exists(preprocessor))
             throw new FileNotFoundException($"The file '{preprocessor}' does not exist. It says how images are resized and "
@@ -239,9 +230,12 @@ public sealed partial class SiglipCheckpoint : IDisposable
         return Create(CheckpointText.Read(config), CheckpointText.Read(preprocessor), CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{preprocessor}'");
     }
 
-    // transformers 5 saves the settings of the image processor in this file, and reads them there first; earlier versions have other things in it.
-    private static string? ImageProcessorOf(string path)
+    /// <summary>The settings of the image processor in a <c>processor_config.json</c>; null if there is no such file, or nothing of that in it.</summary>
+    /// <remarks>transformers 5 saves them there, and reads them there first; earlier versions have other things in the file.</remarks>
+    internal static string? ImageProcessorOf(string path)
     {
+        if (!File.Exists(path))
+            return null;
         using JsonDocument document = JsonFields.Parse(CheckpointText.Read(path), $"'{path}'");
         return new JsonFields(document.RootElement, $"'{path}'").Find("image_processor") is { ValueKind: JsonValueKind.Object } settings
             ? settings.GetRawText()

@@ -29,7 +29,8 @@ public static class SiglipForImageClassificationPretrained
         /// model was loaded from; for a new model the defaults, at its image size.</param>
         /// <param name="storedDtype">Float32 (the default), Float16 or BFloat16, which round the weights.</param>
         /// <exception cref="ArgumentException">The type is another one, or the preprocessing does not give the model's image size.</exception>
-        /// <exception cref="IOException">The folder cannot be written to.</exception>
+        /// <exception cref="IOException">The folder cannot be written to, or has a processor_config.json of transformers 5, which would be read in place
+        /// of the preprocessor_config.json.</exception>
         public void SavePretrained(string folder, SiglipImageProcessorConfig? processor = null, ScalarType storedDtype = ScalarType.Float32)
         {
             ArgumentNullException.ThrowIfNull(model);

@@ -41,19 +41,20 @@ public static class ImageResizer
         if (resampling is not (ImageResampling.Bilinear or ImageResampling.Bicubic))
             throw new ArgumentOutOfRangeException(nameof(resampling), resampling, "Expected Bilinear (2) or Bicubic (3).");
 
-        return width == image.Width && height == image.Height
-            ? image
-            : Resize(image, width, height, resampling, ResizerCodes.Fastest);
+        return Resize(image, width, height, resampling, ResizerCodes.Fastest);
     }
 
     /// <summary>Resizes with code of the given kind; all kinds give the same pixels.</summary>
     /// <param name="image">At least 1 x 1 pixel.</param>
-    /// <param name="width">In range.</param>
-    /// <param name="height">In range.</param>
+    /// <param name="width">At least 1.</param>
+    /// <param name="height">At least 1; the pixels fit into one array.</param>
     /// <param name="resampling">Bilinear or bicubic.</param>
     /// <param name="code">Must be supported by the processor.</param>
     internal static RgbImage Resize(RgbImage image, int width, int height, ImageResampling resampling, ResizerCode code)
     {
+        if (width == image.Width && height == image.Height)
+            return image;
+
         // An axis that keeps its size is skipped: weights of 1 would give the same, but cost a pass.
         ResamplingWeights? rows = height == image.Height ? null : new ResamplingWeights(image.Height, height, resampling);
         using var columns = new ColumnPass(image, width, resampling, rows?.LongestWindow ?? 1, code);

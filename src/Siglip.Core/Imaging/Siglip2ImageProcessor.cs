@@ -84,7 +84,9 @@ public sealed class Siglip2ImageProcessor
 
         SiglipPatchGrid grid = GetPatchGrid(image.Height, image.Width);
         int size = Config.PatchSize;
-        RgbImage resized = ImageResizer.Resize(image, grid.Columns * size, grid.Rows * size, Config.Resample);
+
+        // The sides of a row of many patches may be longer than those of an image file; the configuration bounds the number of pixels.
+        RgbImage resized = ImageResizer.Resize(image, grid.Columns * size, grid.Rows * size, Config.Resample, ResizerCodes.Fastest);
         ReadOnlySpan<byte> data = resized.Data; // [height, width, channels]
         ReadOnlySpan<float> red = _table[0], green = _table[1], blue = _table[2];
         for (int y = 0; y < resized.Height; y++)

@@ -182,7 +182,7 @@ internal static class SavedTransformer
             checkpoint.Config.ToJson());
         CheckUnchanged(checkpoint.Source, "preprocessor_config.json",
             SiglipImageProcessorConfigBase.FromJson(processorConfig, "the saved model, preprocessor_config.json", checkpoint.Config).ToJson(),
-            CheckpointLoading.Preprocessing(settings, checkpoint).ToJson());
+            PreprocessingOf(settings, checkpoint).ToJson());
         string sha256 = checkpoint.ComputeSha256();
         if (!string.Equals(sha256, savedSha256, StringComparison.OrdinalIgnoreCase))
             throw Changed($"The weights of '{checkpoint.Source}' have SHA-256 {sha256}, the model was saved with {savedSha256}");
@@ -198,6 +198,18 @@ internal static class SavedTransformer
         catch (ArgumentException exception) // the path is no folder's: the fault is there and not in the saved model
         {
             throw new InvalidDataException($"The model was saved without weights, with a reference to '{model}'. {Sentences.Of(exception)}", exception);
+        }
+    }
+
+    private static SiglipImageProcessorConfigBase PreprocessingOf(FeaturizerSettings settings, SiglipCheckpoint checkpoint)
+    {
+        try
+        {
+            return CheckpointLoading.Preprocessing(settings, checkpoint);
+        }
+        catch (ArgumentException exception) // the saved settings fitted what the checkpoint was then
+        {
+            throw Changed($"The checkpoint '{checkpoint.Source}' does not fit the saved model: {Sentences.Of(exception).TrimEnd('.')}");
         }
     }
 

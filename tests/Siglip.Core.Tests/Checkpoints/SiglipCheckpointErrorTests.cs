@@ -139,6 +139,7 @@ public sealed class SiglipCheckpointErrorTests
     [DataRow("config.json", "{\"hidden_act\":\"\\ud800\"}", "is not valid JSON")]
     [DataRow("config.json", "{\"\\ud800\":[{}]}", "is not valid JSON")]
     [DataRow("config.json", "{\"model_type\":\"clip\"}", "model_type is 'clip', expected siglip, siglip_vision_model, siglip2 or siglip2_vision_model")]
+    [DataRow("config.json", "{\"model_type\":\"siglip\",\"vision_config\":[768]}", "'vision_config' is no object, expected one with the sizes of the vision transformer.")]
     [DataRow("config.json", "{\"model_type\":\"vit\"}", "model_type is 'vit', expected siglip")]
     [DataRow("config.json", "{\"model_type\":\"siglip_text_model\"}", "model_type is 'siglip_text_model', a text tower without a vision tower; use a checkpoint of the whole model")]
     [DataRow("config.json", "{\"model_type\":\"siglip2_text_model\"}", "model_type is 'siglip2_text_model', a text tower without a vision tower")]
@@ -241,6 +242,8 @@ public sealed class SiglipCheckpointErrorTests
         File.WriteAllText(folder.File("processor_config.json"), """{ "processor_class": "SiglipProcessor" }""");
         using (SiglipCheckpoint older = SiglipCheckpoint.Open(folder.Path))
             Assert.AreEqual(ImageResampling.Bicubic, older.ProcessorConfig.Resample);
+        using (SiglipVisionModel same = SiglipVisionModel.FromPretrained(folder.Path))
+            same.SavePretrained(folder.Path); // such a file hides nothing
 
         File.WriteAllText(folder.File("processor_config.json"), $$"""{ "image_processor": {{settings.Replace("\"resample\": 3", "\"resample\": 2", StringComparison.Ordinal)}} }""");
         using (SiglipCheckpoint newer = SiglipCheckpoint.Open(folder.Path))

@@ -106,6 +106,18 @@ public sealed class SiglipImageProcessorTests
     }
 
     [TestMethod]
+    public void One_number_for_mean_or_standard_deviation_is_for_all_channels()
+    {
+        var one = SiglipImageProcessorConfig.FromJson("""{ "image_mean": 0.25, "image_std": 2 }""");
+        var naFlex = Siglip2ImageProcessorConfig.FromJson("""{ "image_mean": 0.25, "image_std": 2 }""");
+
+        Assert.AreEqual(new SiglipImageProcessorConfig { ImageMean = [0.25f, 0.25f, 0.25f], ImageStd = [2, 2, 2] }, one);
+        Assert.AreEqual(new Siglip2ImageProcessorConfig { ImageMean = [0.25f, 0.25f, 0.25f], ImageStd = [2, 2, 2] }, naFlex);
+        Assert.Contains("image_std is not three finite numbers other than 0",
+            Assert.ThrowsExactly<InvalidDataException>(() => SiglipImageProcessorConfig.FromJson("""{ "image_std": 0 }""")).Message);
+    }
+
+    [TestMethod]
     public void Without_resizing_only_the_configured_size_is_accepted()
     {
         var processor = new SiglipImageProcessor(

@@ -95,7 +95,7 @@ public sealed class Siglip2VisionModelTests
         float[] values = expected["pixel_values"].Singles;
         Assert.HasCount(values.Length, found);
         ParityReport.OfThisRun.Check(ParityArea.VariableResolution, "image files", "pixel values",
-            values.Zip(found, (a, b) => a == b ? 0 : Math.Abs(a - (double)b)).Max(), tolerance: 0);
+            ReferenceImages.LargestDifference(found, values), tolerance: 0);
     }
 
     [TestMethod]
@@ -255,6 +255,18 @@ public sealed class Siglip2VisionModelTests
 
         static string Message(string model, SiglipImageEmbedderOptions options) =>
             Assert.ThrowsExactly<ArgumentException>(() => SiglipImageEmbedder.FromPretrained(model, options)).Message;
+    }
+
+    [TestMethod]
+    public void A_line_of_pixels_becomes_a_row_of_as_many_patches_as_allowed()
+    {
+        var processor = new Siglip2ImageProcessor(new Siglip2ImageProcessorConfig { MaxNumPatches = 4096, DoRescale = false, DoNormalize = false });
+        var pixelValues = new float[processor.PixelValueCount];
+
+        SiglipPatchGrid grid = processor.Preprocess(new RgbImage(5000, 1, [.. Enumerable.Repeat((byte)7, 15_000)]), pixelValues); // 65,536 x 16 pixels
+
+        Assert.AreEqual(new SiglipPatchGrid(1, 4096), grid);
+        Assert.AreEqual(-1, pixelValues.AsSpan().IndexOfAnyExcept(7f));
     }
 
     [TestMethod]
