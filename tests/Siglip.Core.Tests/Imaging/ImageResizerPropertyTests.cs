@@ -1,4 +1,5 @@
 using CsCheck;
+using static TorchSharp.torch;
 
 namespace Siglip.Core.Tests;
 
@@ -33,6 +34,21 @@ public sealed class ImageResizerPropertyTests
             (int First, double[] Weights)[] windows = PlainResizer.Windows(c.SourceHeight, c.Height, c.Resampling);
             AssertExplained(both, windows, (x, y) => (y, (x * 3, c.Width * 3)), columns, c.Backend);
         }
+    });
+
+    /// <summary>What torchvision's resize calls on x86 processors with AVX2.</summary>
+    [TestMethod]
+    public void The_pixels_of_torchvision_are_those_of_torchs_own_kernel() => ForAll(400, c =>
+    {
+        RgbImage image = c.Image();
+        using IDisposable scope = NewDisposeScope();
+        Tensor pixels = tensor(image.Data.ToArray(), [1, c.SourceHeight, c.SourceWidth, 3]).permute(0, 3, 1, 2); // [batch, channels, height, width]
+        InterpolationMode mode = c.Resampling == ImageResampling.Bicubic ? InterpolationMode.Bicubic : InterpolationMode.Bilinear;
+        Tensor expected = nn.functional.interpolate(pixels, [c.Height, c.Width], mode: mode, align_corners: false, antialias: true).permute(0, 2, 3, 1);
+
+        RgbImage resized = ImageResizer.Resize(image, c.Width, c.Height, c.Resampling, SiglipImageBackend.Torchvision);
+
+        Assert.AreEqual(0, ReferenceImages.LargestDifference(resized.Data, expected.contiguous().data<byte>().ToArray()));
     });
 
     [TestMethod]
