@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Siglip.Core;
 
 /// <summary>The pixel value of every grey level in every channel: rescaled and normalized with the bits of transformers.</summary>
@@ -8,11 +10,14 @@ internal sealed class PixelValueTable
 
     private readonly float[] _values = new float[Channels * GreyLevels]; // [channels, grey levels]
 
-    /// <exception cref="ArgumentOutOfRangeException">There is no such backend.</exception>
+    /// <exception cref="ArgumentException">There is no such backend, or torchvision's would have to divide by 0.</exception>
     public PixelValueTable(SiglipImageProcessorConfigBase config, SiglipImageBackend backend)
     {
         if (!Enum.IsDefined(backend))
             throw new ArgumentOutOfRangeException(nameof(backend), backend, "Expected Pillow (0) or Torchvision (1).");
+        if (backend == SiglipImageBackend.Torchvision && config is { DoRescale: true, DoNormalize: true } && !float.IsFinite((float)(1 / config.RescaleFactor)))
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"rescale_factor is {config.RescaleFactor}, by which torchvision divides; use another one, or the Pillow backend."));
         for (int i = 0; i < _values.Length; i++)
         {
             (int greyLevel, int channel) = (i % GreyLevels, i / GreyLevels);

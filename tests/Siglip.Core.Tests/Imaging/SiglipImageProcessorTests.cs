@@ -202,6 +202,8 @@ public sealed class SiglipImageProcessorTests
         Assert.ThrowsExactly<ArgumentNullException>(() => processor.Preprocess(null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => new SiglipImageProcessor(null!));
         Assert.ThrowsExactly<ArgumentException>(() => new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 0 }));
+        Assert.Contains("rescale_factor is 0, by which torchvision divides", Assert.ThrowsExactly<ArgumentException>(
+            () => new SiglipImageProcessor(new SiglipImageProcessorConfig { RescaleFactor = 0 }, SiglipImageBackend.Torchvision)).Message);
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => new SiglipImageProcessor(new SiglipImageProcessorConfig(), (SiglipImageBackend)2));
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => new Siglip2ImageProcessor(new Siglip2ImageProcessorConfig(), (SiglipImageBackend)2));
     }
