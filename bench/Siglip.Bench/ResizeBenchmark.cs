@@ -122,7 +122,7 @@ internal static class ResizeBenchmark
     private static (double Milliseconds, RgbImage Resized) Time(RgbImage image, int size, ImageResampling filter, ResizerCode code)
     {
         long start = Stopwatch.GetTimestamp();
-        RgbImage resized = ImageResizer.Resize(image, size, size, filter, code);
+        RgbImage resized = ImageResizer.Resize(image, size, size, filter, SiglipImageBackend.Pillow, code);
         return (Stopwatch.GetElapsedTime(start).TotalMilliseconds, resized);
     }
 

@@ -17,6 +17,10 @@ public sealed record SiglipImageEmbedderOptions
     /// checkpoint in <see cref="SiglipPrecision.Float32"/>.</summary>
     public SiglipPrecision? Precision { get; init; }
 
+    /// <summary>Whose arithmetic turns images into pixel values: that of the Python code that made the embeddings to compare with. The default is
+    /// <see cref="SiglipImageBackend.Pillow"/>.</summary>
+    public SiglipImageBackend ImageBackend { get; init; }
+
     /// <summary>Whether a model with fixed resolution takes images of another size than its own, with position embeddings interpolated (bicubic) to their
     /// grid of patches, as transformers' <c>interpolate_pos_encoding</c> does. The size is that of the preprocessing, or <see cref="ImageHeight"/> and
     /// <see cref="ImageWidth"/>. The default is false.</summary>

@@ -25,6 +25,8 @@ internal sealed record FeaturizerSettings
 
     public SiglipPrecision Precision { get; init; }
 
+    public SiglipImageBackend ImageBackend { get; init; }
+
     public bool InterpolatePositionEncoding { get; init; }
 
     public int? ImageHeight { get; init; }
@@ -53,6 +55,7 @@ internal sealed record FeaturizerSettings
             Normalize = options.Normalize,
             ApplyExifOrientation = options.ApplyExifOrientation,
             Precision = options.Precision,
+            ImageBackend = options.ImageBackend,
             InterpolatePositionEncoding = options.InterpolatePositionEncoding,
             ImageHeight = options.ImageHeight,
             ImageWidth = options.ImageWidth,
@@ -87,6 +90,8 @@ internal sealed record FeaturizerSettings
             throw new ArgumentOutOfRangeException(nameof(BadImages), BadImages, "There is no such handling of bad images.");
         if (!Enum.IsDefined(Precision))
             throw new ArgumentOutOfRangeException(nameof(Precision), Precision, "There is no such precision.");
+        if (!Enum.IsDefined(ImageBackend))
+            throw new ArgumentOutOfRangeException(nameof(ImageBackend), ImageBackend, "There is no such image backend.");
     }
 
     /// <summary>What the embedder gets of the settings.</summary>
@@ -96,6 +101,7 @@ internal sealed record FeaturizerSettings
         BatchSize = BatchSize,
         Device = device,
         Precision = Precision,
+        ImageBackend = ImageBackend,
         InterpolatePositionEncoding = InterpolatePositionEncoding,
         ImageHeight = ImageHeight,
         ImageWidth = ImageWidth,

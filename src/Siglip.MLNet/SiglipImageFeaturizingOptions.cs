@@ -51,6 +51,11 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>The default is <see cref="SiglipPrecision.Float32"/>.</value>
     public SiglipPrecision Precision { get; init; }
 
+    /// <summary>Whose arithmetic turns images into pixel values: that of the Python code that made the embeddings to compare with. It is part of a saved
+    /// model.</summary>
+    /// <value>The default is <see cref="SiglipImageBackend.Pillow"/>.</value>
+    public SiglipImageBackend ImageBackend { get; init; }
+
     /// <summary>Whether a model with fixed resolution takes images of another size than its own, with position embeddings interpolated (bicubic) to their
     /// grid of patches, as transformers' <c>interpolate_pos_encoding</c> does. The size is that of the checkpoint's preprocessing, or
     /// <see cref="ImageHeight"/> and <see cref="ImageWidth"/>.</summary>

@@ -105,23 +105,23 @@ public sealed class CheckpointVerbTests
     }
 
     [TestMethod]
-    public void A_checkpoints_classifier_takes_another_size_precision_and_orientation()
+    public void A_checkpoints_classifier_takes_another_size_precision_image_backend_and_orientation()
     {
         using var folder = new TestFolder();
 
         float[] found = [.. JsonNode.Parse(SiglipProcess.Run(folder.Path, "predict", TestFolder.Classifier, TestFolder.TurnedPhoto, "--image-size", "40x64", "--interpolate-pos-encoding",
-            "--apply-exif-orientation", "--json").Succeeded().Output)![0]!["probabilities"]!.AsObject().Select(pair => (float)pair.Value!)];
+            "--apply-exif-orientation", "--image-backend", "torchvision", "--json").Succeeded().Output)![0]!["probabilities"]!.AsObject().Select(pair => (float)pair.Value!)];
 
         using DisposeScope scope = Scope();
         using SiglipForImageClassification model = SiglipForImageClassification.FromPretrained(TestFolder.Classifier);
-        var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 40, Width = 64 });
+        var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 40, Width = 64 }, SiglipImageBackend.Torchvision);
         Tensor pixels = tensor(processor.Preprocess(RgbImage.Load(TestFolder.TurnedPhoto, applyExifOrientation: true)), [1, 3, 40, 64]);
         float[] expected = model.Forward(pixels, interpolatePositionEncoding: true).softmax(-1).data<float>().ToArray();
         Assert.HasCount(5, found);
         for (int i = 0; i < 5; i++)
             Assert.AreEqual(expected[i], found[i], 1e-6);
 
-        JsonNode evaluated = JsonNode.Parse(SiglipProcess.Run(folder.Path, "evaluate", "nano", TestFolder.NewSamples, "--precision", "bfloat16", "--json").Succeeded().Output)!;
+        JsonNode evaluated = JsonNode.Parse(SiglipProcess.Run(folder.Path, "evaluate", "nano", TestFolder.NewSamples, "--precision", "bfloat16", "--image-backend", "torchvision", "--json").Succeeded().Output)!;
         Assert.IsGreaterThan(0.5, (double)evaluated["accuracy"]!);
         SiglipProcess.Run(folder.Path, "predict", TestFolder.Classifier, TestFolder.TurnedPhoto, "--image-size", "40").Failed("add --interpolate-pos-encoding");
         SiglipProcess.Run(folder.Path, "predict", TestFolder.NaFlex, TestFolder.TurnedPhoto).Failed("siglip train FOLDER --model");

@@ -175,7 +175,7 @@ public sealed class EmbedTests
     }
 
     [TestMethod]
-    public void Image_size_precision_and_orientation_are_those_of_the_embedder()
+    public void Image_size_precision_image_backend_and_orientation_are_those_of_the_embedder()
     {
         using var folder = new TestFolder();
         var sized = new SiglipImageEmbedderOptions { InterpolatePositionEncoding = true, ImageHeight = 40, ImageWidth = 64 };
@@ -183,6 +183,8 @@ public sealed class EmbedTests
         Check(["--image-size", "40x64", "--interpolate-pos-encoding"], sized);
         Check(["--image-size", "48", "--interpolate-pos-encoding", "--precision", "bfloat16"], sized with { ImageHeight = 48, ImageWidth = 48, Precision = SiglipPrecision.BFloat16 });
         Check(["--image-size", "32x32", "--precision", "float16", "--apply-exif-orientation"], new() { Precision = SiglipPrecision.Float16, ApplyExifOrientation = true });
+        Check(["--image-backend", "torchvision"], new() { ImageBackend = SiglipImageBackend.Torchvision });
+        Check(["--image-backend", "pillow"], new());
 
         void Check(string[] arguments, SiglipImageEmbedderOptions options)
         {
@@ -203,7 +205,7 @@ public sealed class EmbedTests
         Embed(TestFolder.VisionOnly, "--max-num-patches", "9").Failed("--max-num-patches is for models with variable resolution (NaFlex)");
         Embed(TestFolder.NaFlex, "--image-size", "40").Failed("--image-size is for models with fixed resolution");
         Embed(TestFolder.NaFlex, "--interpolate-pos-encoding").Failed("--interpolate-pos-encoding is for models with fixed resolution");
-        foreach (string[] wrong in (string[][])[["--image-size", "40x"], ["--image-size", "0"], ["--image-size", "1x2x3"], ["--image-size", "-4"], ["--precision", "float64"], ["--max-num-patches", "0"]])
+        foreach (string[] wrong in (string[][])[["--image-size", "40x"], ["--image-size", "0"], ["--image-size", "1x2x3"], ["--image-size", "-4"], ["--precision", "float64"], ["--image-backend", "opencv"], ["--max-num-patches", "0"]])
             Assert.AreEqual(2, Embed(TestFolder.VisionOnly, wrong).ExitCode, string.Join(' ', wrong));
 
         Assert.IsEmpty(folder.Entries());

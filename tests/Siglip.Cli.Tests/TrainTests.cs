@@ -96,7 +96,7 @@ public sealed class TrainTests
         string images = folder.WriteImages("images");
 
         SiglipProcess.Run(folder.Path, "train", images, "--output", "model.zip", "--model", TestFolder.VisionOnly, "--image-size", "40x64", "--interpolate-pos-encoding",
-            "--precision", "float16", "--apply-exif-orientation").Succeeded();
+            "--precision", "float16", "--image-backend", "torchvision", "--apply-exif-orientation").Succeeded();
 
         var mlContext = new MLContext();
         ITransformer model = mlContext.Model.Load(Path.Combine(folder.Path, "model.zip"), out _);
@@ -107,12 +107,13 @@ public sealed class TrainTests
             ImageHeight = 40,
             ImageWidth = 64,
             Precision = SiglipPrecision.Float16,
+            ImageBackend = SiglipImageBackend.Torchvision,
             ApplyExifOrientation = true,
         });
         CollectionAssert.AreEqual(embedder.Embed(TestFolder.TurnedPhoto), model.Transform(data).GetColumn<float[]>("Embedding").Single());
         ((IDisposable)model).Dispose();
         Assert.HasCount(9, SiglipProcess.Run(folder.Path, "predict", "model.zip", images).Succeeded().Output.TrimEnd().Split('\n'));
-        foreach (string[] option in (string[][])[["--precision", "float32"], ["--image-size", "32"], ["--interpolate-pos-encoding"], ["--apply-exif-orientation"]])
+        foreach (string[] option in (string[][])[["--precision", "float32"], ["--image-backend", "pillow"], ["--image-size", "32"], ["--interpolate-pos-encoding"], ["--apply-exif-orientation"]])
         {
             SiglipProcess.Run(folder.Path, ["predict", "model.zip", images, .. option])
                 .Failed($"{option[0]} is for checkpoints, and 'model.zip' is a saved ML.NET model, which computes as it was trained; leave the option out");

@@ -26,6 +26,31 @@ public sealed class EndToEndTests
         Check(model, "pooler_output", [.. Images.SelectMany(path => embedder.Embed(path))]);
     }
 
+    /// <summary>The reference has no embeddings of the images that torchvision resized, but says how far each is from Pillow's.</summary>
+    [TestMethod]
+    [DataRow("vision_only")]
+    [DataRow("sharded")]
+    [DataRow("so400m_like")]
+    [DataRow("full_model")]
+    [DataRow("image_classification")]
+    public void With_torchvision_embeddings_are_as_far_from_Pillows_as_in_transformers(string model)
+    {
+        double[] differences = [.. ReferenceModels.Json("end_to_end", "measured.json").GetProperty("cases").GetProperty(model)
+            .GetProperty("pooler_output_max_abs_diff_if_preprocessed_by_torchvision_backend").EnumerateArray().Select(value => value.GetDouble())];
+        using SafetensorsFile file = SafetensorsFile.Open(ReferenceModels.PathOf("end_to_end", "expected.safetensors"));
+        using Tensor pillow = file.Read($"{model}.pooler_output");
+        using SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(
+            ReferenceModels.Folder(model), new SiglipImageEmbedderOptions { ImageBackend = SiglipImageBackend.Torchvision });
+        Assert.HasCount(Images.Length, differences);
+
+        for (int i = 0; i < Images.Length; i++)
+        {
+            using Tensor expected = pillow[i], found = tensor(embedder.Embed(Images[i]));
+            double unexplained = Math.Abs(ReferenceModels.LargestDifference(found, expected) - differences[i]); // each side within its tolerance
+            ParityReport.OfThisRun.Check(ParityArea.EndToEnd, $"{model}, torchvision", "distance of pooler_output from Pillow's", unexplained, Tolerance("pooler_output"));
+        }
+    }
+
     [TestMethod]
     public void Image_files_give_the_logits_of_transformers()
     {

@@ -8,7 +8,7 @@ using static Siglip.MLNet.Tests.TestModel;
 
 namespace Siglip.MLNet.Tests;
 
-/// <summary>Precision and image size: what the estimator makes of them, and what a saved model keeps.</summary>
+/// <summary>Precision, image backend and image size: what the estimator makes of them, and what a saved model keeps.</summary>
 [TestClass]
 public sealed class ComputationOptionTests
 {
@@ -78,6 +78,30 @@ public sealed class ComputationOptionTests
     }
 
     [TestMethod]
+    public void With_torchvision_the_numbers_are_those_of_the_embedder_also_after_loading()
+    {
+        IDataView data = Data(_mlContext, NaFlexImages);
+        foreach (string checkpoint in (string[])[VisionOnly, NaFlex])
+        {
+            using SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(checkpoint, new SiglipImageEmbedderOptions { ImageBackend = SiglipImageBackend.Torchvision });
+            SiglipImageEmbeddings expected = embedder.EmbedBatch([.. NaFlexImages.Select(path => RgbImage.Load(path))], SiglipEmbeddingOutputs.PooledEmbedding);
+            using var pillow = _mlContext.Transforms.SiglipFeaturizeImage(Both with { Model = checkpoint }).Fit(data);
+            Assert.AreEqual(SiglipImageBackend.Pillow, pillow.Settings.ImageBackend);
+            foreach (bool embedWeights in (bool[])[true, false])
+            {
+                var options = Both with { Model = checkpoint, ImageBackend = SiglipImageBackend.Torchvision, EmbedWeights = embedWeights };
+                using var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data);
+                using var loaded = (SiglipImageFeaturizingTransformer)EstimatorWorkout.SaveAndLoad(_mlContext, model, data.Schema);
+
+                Assert.AreEqual(SiglipImageBackend.Torchvision, loaded.Settings.ImageBackend);
+                foreach (SiglipImageFeaturizingTransformer transformer in (SiglipImageFeaturizingTransformer[])[model, loaded])
+                    AreSame([.. expected.PooledEmbeddings!.Chunk(embedder.Config.HiddenSize)], Vectors(transformer.Transform(data), "Pooled"));
+                Assert.IsFalse(Vectors(pillow.Transform(data), "Pooled")[0].SequenceEqual(Vectors(loaded.Transform(data), "Pooled")[0]));
+            }
+        }
+    }
+
+    [TestMethod]
     public void In_half_precision_a_saved_model_has_half_the_size()
     {
         IDataView data = Data(_mlContext, NaFlexImages);
@@ -111,13 +135,14 @@ public sealed class ComputationOptionTests
     }
 
     [TestMethod]
-    public void Options_of_the_other_kind_of_model_and_unknown_precision_are_refused()
+    public void Options_of_the_other_kind_of_model_and_unknown_values_are_refused()
     {
         var naFlex = Both with { Model = NaFlex };
         StringAssert.Contains(Message(naFlex with { ImageWidth = 64 }), "ImageHeight or ImageWidth is 64, but the model has variable resolution (NaFlex)");
         StringAssert.Contains(Message(naFlex with { InterpolatePositionEncoding = true }), "InterpolatePositionEncoding is set, but the model has variable resolution");
         StringAssert.Contains(Message(naFlex with { MaxNumPatches = 0 }), "max_num_patches is 0, expected a whole number from 1 to 65536");
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => _mlContext.Transforms.SiglipFeaturizeImage(Both with { Precision = (SiglipPrecision)9 }));
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => _mlContext.Transforms.SiglipFeaturizeImage(Both with { ImageBackend = (SiglipImageBackend)2 }));
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentOutOfRangeException>(
             () => _mlContext.Transforms.SiglipFeaturizeImage(naFlex with { MaxNumPatches = 65536, BatchSize = 200 })).Message,
             "at most 170 images of this model fit in one batch"); // 65536 patches of 192 values
@@ -128,10 +153,11 @@ public sealed class ComputationOptionTests
 
     [TestMethod]
     [DataRow(0, "There is no such precision")]
-    [DataRow(1, "77 in place of true or false")]
-    [DataRow(2, "expected sides from 1 to 16384")]
-    [DataRow(6, "expected sides from 1 to 16384")]
-    [DataRow(10, "MaxNumPatches is 1291845632, but the model has fixed resolution")]
+    [DataRow(1, "There is no such image backend")]
+    [DataRow(2, "77 in place of true or false")]
+    [DataRow(3, "expected sides from 1 to 16384")]
+    [DataRow(7, "expected sides from 1 to 16384")]
+    [DataRow(11, "MaxNumPatches is 1291845632, but the model has fixed resolution")]
     public void A_manipulated_model_is_refused(int offset, string message)
     {
         IDataView data = Data(_mlContext, NaFlexImages);
@@ -146,9 +172,9 @@ public sealed class ComputationOptionTests
             using (Stream saved = entry.Open())
                 saved.ReadExactly(bytes);
             byte[] sides = [.. BitConverter.GetBytes(options.ImageHeight!.Value), .. BitConverter.GetBytes(options.ImageWidth!.Value)];
-            int at = bytes.AsSpan().IndexOf(sides) - 2; // of precision and interpolation
+            int at = bytes.AsSpan().IndexOf(sides) - 3; // of precision, image backend and interpolation
             Assert.IsGreaterThan(0, at);
-            bytes[at + offset + (offset > 1 ? 3 : 0)] = 77; // of a number the highest byte
+            bytes[at + offset + (offset > 2 ? 3 : 0)] = 77; // of a number the highest byte
             using Stream stream = entry.Open();
             stream.Write(bytes);
         }

@@ -28,9 +28,10 @@ internal sealed class CheckpointClassifier : IImageClassifier
             throw new InvalidOperationException($"'{checkpoint.Source}' is a model with variable resolution (NaFlex), whose classifiers are not supported; "
                 + $"train one on its embeddings: {CommandText.Of("train", "FOLDER", "--model", model, "--output", "model.zip")}");
         settings.CheckFit(config);
-        processorConfig = FixedResolutionTower.Adapt(processorConfig, config, settings.ToEmbedderOptions()); // before the weights are read
+        SiglipImageEmbedderOptions options = settings.ToEmbedderOptions();
+        processorConfig = FixedResolutionTower.Adapt(processorConfig, config, options); // before the weights are read
         SiglipForImageClassification loaded = checkpoint.LoadForImageClassification(settings.Precision ?? SiglipPrecision.Float32);
-        return new CheckpointClassifier(loaded, new SiglipImageProcessor(processorConfig), device, settings);
+        return new CheckpointClassifier(loaded, new SiglipImageProcessor(processorConfig, options.ImageBackend), device, settings);
     }
 
     /// <inheritdoc/>

@@ -10,6 +10,7 @@ internal sealed class CheckpointOptions
     public CheckpointOptions()
     {
         Precision.AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+        ImageBackend.AcceptOnlyFromAmong("pillow", "torchvision");
         ImageSize.Validators.Add(result =>
         {
             if (ParseSize(result.GetValueOrDefault<string?>()) is null)
@@ -21,6 +22,11 @@ internal sealed class CheckpointOptions
     public Option<string?> Precision { get; } = new("--precision")
     {
         Description = "The floating-point type in which the model computes: float32 (the default), bfloat16 or float16. Results are float32.",
+    };
+
+    public Option<string?> ImageBackend { get; } = new("--image-backend")
+    {
+        Description = "Whose arithmetic turns images into pixel values: pillow (the default), as in transformers 4, or torchvision, as by default in transformers 5.",
     };
 
     public Option<string?> ImageSize { get; } = new("--image-size")
@@ -44,6 +50,7 @@ internal sealed class CheckpointOptions
     public CheckpointSettings Read(ParseResult parsed) => new()
     {
         Precision = parsed.GetValue(Precision) is { } precision ? Enum.Parse<SiglipPrecision>(precision, ignoreCase: true) : null,
+        ImageBackend = parsed.GetValue(ImageBackend) is { } backend ? Enum.Parse<SiglipImageBackend>(backend, ignoreCase: true) : null,
         ImageSize = ParseSize(parsed.GetValue(ImageSize)),
         InterpolatePositionEncoding = parsed.GetValue(InterpolatePositionEncoding),
         MaxNumPatches = parsed.GetValue(MaxNumPatches),

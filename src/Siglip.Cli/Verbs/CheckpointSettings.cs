@@ -8,6 +8,9 @@ internal sealed record CheckpointSettings
     /// <summary>Null unless given.</summary>
     public SiglipPrecision? Precision { get; init; }
 
+    /// <summary>Null unless given.</summary>
+    public SiglipImageBackend? ImageBackend { get; init; }
+
     /// <summary>In pixels; null unless given.</summary>
     public (int Height, int Width)? ImageSize { get; init; }
 
@@ -42,6 +45,7 @@ internal sealed record CheckpointSettings
     public void CheckNone(string model)
     {
         string? given = Precision is not null ? "--precision"
+            : ImageBackend is not null ? "--image-backend"
             : ImageSize is not null ? "--image-size"
             : InterpolatePositionEncoding ? "--interpolate-pos-encoding"
             : ApplyExifOrientation ? "--apply-exif-orientation"
@@ -54,6 +58,7 @@ internal sealed record CheckpointSettings
     public SiglipImageEmbedderOptions ToEmbedderOptions() => new()
     {
         Precision = Precision ?? SiglipPrecision.Float32,
+        ImageBackend = ImageBackend ?? SiglipImageBackend.Pillow,
         ImageHeight = ImageSize?.Height,
         ImageWidth = ImageSize?.Width,
         InterpolatePositionEncoding = InterpolatePositionEncoding,

@@ -35,7 +35,7 @@ internal static class EmbedVerb
 
         var command = new Command("embed", "Turn images into embeddings.")
         {
-            inputs, output, paths, kind, model, batchSize, device, checkpoint.Precision, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
+            inputs, output, paths, kind, model, batchSize, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
             checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, normalize, onError, shard,
         };
         command.SetAction(async (parsed, cancellationToken) => await RunAsync(

@@ -17,7 +17,7 @@ internal static class EvaluateVerb
         Option<bool> json = CommonOptions.Json();
         var command = new Command("evaluate", "Measure a trained model on images whose classes are known.")
         {
-            model, folder, device, checkpoint.Precision, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
+            model, folder, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
         };
         command.SetAction((parsed, cancellationToken) =>
             Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(folder), parsed.GetRequiredValue(device), checkpoint.Read(parsed),

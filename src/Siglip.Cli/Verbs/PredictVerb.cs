@@ -19,7 +19,7 @@ internal static class PredictVerb
         Option<bool> json = CommonOptions.Json();
         var command = new Command("predict", "Classify images with a trained model.")
         {
-            model, images, device, checkpoint.Precision, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
+            model, images, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
         };
         command.SetAction((parsed, cancellationToken) =>
             Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(images), parsed.GetRequiredValue(device), checkpoint.Read(parsed),

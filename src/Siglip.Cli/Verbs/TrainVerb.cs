@@ -32,7 +32,7 @@ internal static class TrainVerb
 
         var command = new Command("train", "Train an ML.NET classifier on the embeddings of images.")
         {
-            folder, output, model, kind, batchSize, device, checkpoint.Precision, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
+            folder, output, model, kind, batchSize, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
             checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, heldOut, regularization, seed, json,
         };
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
@@ -60,6 +60,7 @@ internal static class TrainVerb
             Model = model,
             BatchSize = batchSize,
             Precision = settings.Precision ?? SiglipPrecision.Float32,
+            ImageBackend = settings.ImageBackend ?? SiglipImageBackend.Pillow,
             ImageHeight = settings.ImageSize?.Height,
             ImageWidth = settings.ImageSize?.Width,
             InterpolatePositionEncoding = settings.InterpolatePositionEncoding,

@@ -16,7 +16,7 @@ internal sealed class FixedResolutionTower : VisionTower
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(processorConfig);
         _model = model;
-        _processor = new SiglipImageProcessor(Adapt(processorConfig, model.Config, options));
+        _processor = new SiglipImageProcessor(Adapt(processorConfig, model.Config, options), options.ImageBackend);
         _grid = new SiglipPatchGrid(_processor.Config.Height / model.Config.PatchSize, _processor.Config.Width / model.Config.PatchSize);
         _interpolates = options.InterpolatePositionEncoding;
     }

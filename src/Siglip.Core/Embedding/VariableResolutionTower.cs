@@ -14,7 +14,7 @@ internal sealed class VariableResolutionTower : VisionTower
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(processorConfig);
         _model = model;
-        _processor = new Siglip2ImageProcessor(Adapt(processorConfig, model.Config, options));
+        _processor = new Siglip2ImageProcessor(Adapt(processorConfig, model.Config, options), options.ImageBackend);
     }
 
     public override SiglipVisionConfigBase Config => _model.Config;

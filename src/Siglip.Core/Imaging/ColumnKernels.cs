@@ -60,7 +60,7 @@ internal static class ColumnKernels
         {
             ReadOnlySpan<int> window = weights.Of(x, out int first);
             ReadOnlySpan<byte> pixels = source.Slice(first * Channels, window.Length * Channels);
-            int red = ResamplingWeights.Half, green = red, blue = red;
+            int red = weights.Half, green = red, blue = red;
             for (int k = 0, i = 0; k < window.Length; k++, i += Channels)
             {
                 int weight = window[k];
@@ -70,9 +70,9 @@ internal static class ColumnKernels
             }
 
             int to = x * Channels;
-            destination[to] = ResamplingWeights.ToGreyLevel(red);
-            destination[to + 1] = ResamplingWeights.ToGreyLevel(green);
-            destination[to + 2] = ResamplingWeights.ToGreyLevel(blue);
+            destination[to] = weights.ToGreyLevel(red);
+            destination[to + 1] = weights.ToGreyLevel(green);
+            destination[to + 2] = weights.ToGreyLevel(blue);
         }
     }
 
@@ -84,7 +84,7 @@ internal static class ColumnKernels
         {
             ReadOnlySpan<int> window = weights.Of(x, out int first);
             byte* pixel = source + ((nint)first * Channels);
-            Vector128<int> sum0 = Vector128.Create(ResamplingWeights.Half), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+            Vector128<int> sum0 = Vector128.Create(weights.Half), sum1 = sum0, sum2 = sum0, sum3 = sum0;
             for (int k = 0; k < window.Length; k++, pixel += Channels)
             {
                 Vector128<int> weight = Vector128.Create(window[k]);
@@ -94,7 +94,7 @@ internal static class ColumnKernels
                 sum3 += Pixel(pixel + (3 * sourceStride)) * weight;
             }
 
-            Store(sum0, sum1, sum2, sum3, destination + ((nint)x * Channels), stride);
+            Store(sum0, sum1, sum2, sum3, weights.FractionBits, destination + ((nint)x * Channels), stride);
         }
     }
 
@@ -117,6 +117,7 @@ internal static class ColumnKernels
         Vector256<byte> lowHalves = Vector256.Create(
             Vector128.Create(0x05040100).AsByte(), Vector128.Create(0x0D0C0908).AsByte());
         Vector256<byte> highHalves = lowHalves + Vector256.Create((byte)2);
+        Vector128<int> half = Vector128.Create(weights.Half);
         Vector256<int> carry = Vector256.Create(0x8000); // a low half from 0x8000 on is negative: the high half makes up for it
 
         for (int x = 0; x < width; x++)
@@ -149,23 +150,24 @@ internal static class ColumnKernels
                 }
             }
 
-            Store(Sum(low0, high0), Sum(low1, high1), Sum(low2, high2), Sum(low3, high3), destination + ((nint)x * Channels), stride);
+            Store(
+                half + Sum(low0, high0), half + Sum(low1, high1), half + Sum(low2, high2), half + Sum(low3, high3), weights.FractionBits,
+                destination + ((nint)x * Channels), stride);
         }
     }
 
     private static Vector128<int> Sum(Vector256<int> low, Vector256<int> high)
     {
         Vector256<int> halves = low + (high << 16);
-        return halves.GetLower() + halves.GetUpper() + Vector128.Create(ResamplingWeights.Half);
+        return halves.GetLower() + halves.GetUpper();
     }
 
     // Rounds the sums of one pixel in four rows to grey levels, and writes them as four bytes each.
     private static unsafe void Store(
-        Vector128<int> sum0, Vector128<int> sum1, Vector128<int> sum2, Vector128<int> sum3, byte* pixel, nint stride)
+        Vector128<int> sum0, Vector128<int> sum1, Vector128<int> sum2, Vector128<int> sum3, int fractionBits, byte* pixel, nint stride)
     {
-        const int Fraction = ResamplingWeights.FractionBits;
-        Vector128<short> rows01 = Vector128.NarrowWithSaturation(sum0 >> Fraction, sum1 >> Fraction);
-        Vector128<short> rows23 = Vector128.NarrowWithSaturation(sum2 >> Fraction, sum3 >> Fraction);
+        Vector128<short> rows01 = Vector128.NarrowWithSaturation(sum0 >> fractionBits, sum1 >> fractionBits);
+        Vector128<short> rows23 = Vector128.NarrowWithSaturation(sum2 >> fractionBits, sum3 >> fractionBits);
         Vector128<uint> levels = Vector128.NarrowWithSaturation(
             Vector128.Max(rows01, default).AsUInt16(), Vector128.Max(rows23, default).AsUInt16()).AsUInt32();
         Unsafe.WriteUnaligned(pixel, levels[0]);

@@ -24,9 +24,10 @@ internal sealed class ColumnPass : IDisposable
     /// <param name="image">The source.</param>
     /// <param name="width">Width of the result.</param>
     /// <param name="resampling">The filter.</param>
+    /// <param name="backend">Whose weights.</param>
     /// <param name="mostRows">How many rows are asked for at once, at most.</param>
     /// <param name="code">How to compute.</param>
-    public ColumnPass(RgbImage image, int width, ImageResampling resampling, int mostRows, ResizerCode code)
+    public ColumnPass(RgbImage image, int width, ImageResampling resampling, SiglipImageBackend backend, int mostRows, ResizerCode code)
     {
         (_image, _width, _code) = (image, width, code);
         if (width == image.Width)
@@ -37,7 +38,7 @@ internal sealed class ColumnPass : IDisposable
 
         // A pixel is stored as four bytes, of which the next one overwrites the last; hence one more at the end of a row.
         Stride = (width * Channels) + 1;
-        _weights = new ResamplingWeights(image.Width, width, resampling);
+        _weights = new ResamplingWeights(image.Width, width, resampling, backend);
 
         // Twice what is asked for: then the rows that are still needed move to the front no more often than once each.
         _capacity = (int)Math.Min((2L * mostRows) + ColumnKernels.Rows, (long)image.Height + ColumnKernels.Rows - 1);

@@ -2,10 +2,11 @@ using System.Globalization;
 
 namespace Siglip.Core;
 
-/// <summary>Resizes images the same to the last bit as Pillow's <c>Image.resize</c>.</summary>
+/// <summary>Resizes images the same to the last bit as Pillow's <c>Image.resize</c>, or as torchvision's <c>resize</c> with antialiasing.</summary>
 /// <remarks>
-/// Source: Pillow, src/libImaging/Resample.c. Columns first, then rows; what lies between is rounded to 8 bits, as there. The filters
-/// widen with the reduction (antialiasing). The sums are integers, so their order does not matter and vectors give the same bits.
+/// Sources: Pillow, src/libImaging/Resample.c; PyTorch, aten/src/ATen/native/cpu/UpSampleKernelAVXAntialias.h. Columns first, then rows; what lies
+/// between is rounded to 8 bits, as there. The filters widen with the reduction (antialiasing). The sums are integers, so their order does not matter and
+/// vectors give the same bits. The two differ in the precision of their weights: see <see cref="ResamplingWeights"/>.
 /// </remarks>
 public static class ImageResizer
 {
@@ -16,13 +17,15 @@ public static class ImageResizer
     /// <param name="width">Width of the result in pixels, from 1 to <see cref="RgbImage.MaxSide"/>.</param>
     /// <param name="height">Height of the result in pixels, from 1 to <see cref="RgbImage.MaxSide"/>.</param>
     /// <param name="resampling">The filter.</param>
+    /// <param name="backend">Whose pixels.</param>
     /// <returns>An image of width × height pixels; <paramref name="image"/> itself if it has this size.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="image"/> is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">
     /// A side is out of range, there are more than <see cref="RgbImage.MaxPixels"/> pixels in the result or in what lies
-    /// between (<paramref name="width"/> × the image's height), or there is no such filter.
+    /// between (<paramref name="width"/> × the image's height), or there is no such filter or backend.
     /// </exception>
-    public static RgbImage Resize(RgbImage image, int width, int height, ImageResampling resampling)
+    public static RgbImage Resize(
+        RgbImage image, int width, int height, ImageResampling resampling, SiglipImageBackend backend = SiglipImageBackend.Pillow)
     {
         ArgumentNullException.ThrowIfNull(image);
         CheckSide(width, nameof(width));
@@ -40,8 +43,10 @@ public static class ImageResizer
 
         if (resampling is not (ImageResampling.Bilinear or ImageResampling.Bicubic))
             throw new ArgumentOutOfRangeException(nameof(resampling), resampling, "Expected Bilinear (2) or Bicubic (3).");
+        if (!Enum.IsDefined(backend))
+            throw new ArgumentOutOfRangeException(nameof(backend), backend, "Expected Pillow (0) or Torchvision (1).");
 
-        return Resize(image, width, height, resampling, ResizerCodes.Fastest);
+        return Resize(image, width, height, resampling, backend, ResizerCodes.Fastest);
     }
 
     /// <summary>Resizes with code of the given kind; all kinds give the same pixels.</summary>
@@ -49,15 +54,17 @@ public static class ImageResizer
     /// <param name="width">At least 1.</param>
     /// <param name="height">At least 1; the pixels fit into one array.</param>
     /// <param name="resampling">Bilinear or bicubic.</param>
+    /// <param name="backend">Pillow or torchvision.</param>
     /// <param name="code">Must be supported by the processor.</param>
-    internal static RgbImage Resize(RgbImage image, int width, int height, ImageResampling resampling, ResizerCode code)
+    internal static RgbImage Resize(
+        RgbImage image, int width, int height, ImageResampling resampling, SiglipImageBackend backend, ResizerCode code)
     {
         if (width == image.Width && height == image.Height)
             return image;
 
         // An axis that keeps its size is skipped: weights of 1 would give the same, but cost a pass.
-        ResamplingWeights? rows = height == image.Height ? null : new ResamplingWeights(image.Height, height, resampling);
-        using var columns = new ColumnPass(image, width, resampling, rows?.LongestWindow ?? 1, code);
+        ResamplingWeights? rows = height == image.Height ? null : new ResamplingWeights(image.Height, height, resampling, backend);
+        using var columns = new ColumnPass(image, width, resampling, backend, rows?.LongestWindow ?? 1, code);
         var result = new byte[width * height * Channels];
         for (int y = 0; y < height; y++)
         {
@@ -69,7 +76,7 @@ public static class ImageResizer
             }
 
             ReadOnlySpan<int> window = rows.Of(y, out int first);
-            RowPass.Resize(columns.Rows(first, window.Length), columns.Stride, window, row, code);
+            RowPass.Resize(columns.Rows(first, window.Length), columns.Stride, rows, window, row, code);
         }
 
         return new RgbImage(width, height, result);

@@ -8,16 +8,18 @@ internal static class RowPass
     /// <summary>Makes one row of the result.</summary>
     /// <param name="source">[window, stride]: the source rows that the window looks at.</param>
     /// <param name="stride">Bytes from a source row to the next one, at least those of the result's row.</param>
-    /// <param name="window">The weights of the source rows.</param>
+    /// <param name="weights">The weights for this height.</param>
+    /// <param name="window">Those of the source rows.</param>
     /// <param name="row">The row of the result.</param>
     /// <param name="code">How to compute.</param>
-    public static void Resize(ReadOnlySpan<byte> source, int stride, ReadOnlySpan<int> window, Span<byte> row, ResizerCode code)
+    public static void Resize(
+        ReadOnlySpan<byte> source, int stride, ResamplingWeights weights, ReadOnlySpan<int> window, Span<byte> row, ResizerCode code)
     {
         int vector = Vector<byte>.Count;
         if (code == ResizerCode.Scalar || row.Length < vector)
         {
             for (int i = 0; i < row.Length; i++)
-                row[i] = Sum(source[i..], stride, window);
+                row[i] = Sum(source[i..], stride, weights, window);
             return;
         }
 
@@ -25,21 +27,21 @@ internal static class RowPass
         {
             // The last vector ends with the row; what it has in common with the one before it is computed again.
             int at = Math.Min(i, row.Length - vector);
-            SumVector(source[at..], stride, window).CopyTo(row[at..]);
+            SumVector(source[at..], stride, weights, window).CopyTo(row[at..]);
         }
     }
 
-    private static byte Sum(ReadOnlySpan<byte> source, int stride, ReadOnlySpan<int> window)
+    private static byte Sum(ReadOnlySpan<byte> source, int stride, ResamplingWeights weights, ReadOnlySpan<int> window)
     {
-        int sum = ResamplingWeights.Half;
+        int sum = weights.Half;
         for (int k = 0; k < window.Length; k++)
             sum += source[k * stride] * window[k];
-        return ResamplingWeights.ToGreyLevel(sum);
+        return weights.ToGreyLevel(sum);
     }
 
-    private static Vector<byte> SumVector(ReadOnlySpan<byte> source, int stride, ReadOnlySpan<int> window)
+    private static Vector<byte> SumVector(ReadOnlySpan<byte> source, int stride, ResamplingWeights weights, ReadOnlySpan<int> window)
     {
-        Vector<int> sum0 = new(ResamplingWeights.Half), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+        Vector<int> sum0 = new(weights.Half), sum1 = sum0, sum2 = sum0, sum3 = sum0;
         for (int k = 0; k < window.Length; k++)
         {
             Vector.Widen(new Vector<byte>(source[(k * stride)..]), out Vector<ushort> lower, out Vector<ushort> upper);
@@ -53,10 +55,10 @@ internal static class RowPass
         }
 
         return Vector.Narrow(
-            Vector.Narrow(ToGreyLevels(sum0), ToGreyLevels(sum1)),
-            Vector.Narrow(ToGreyLevels(sum2), ToGreyLevels(sum3)));
+            Vector.Narrow(ToGreyLevels(sum0, weights), ToGreyLevels(sum1, weights)),
+            Vector.Narrow(ToGreyLevels(sum2, weights), ToGreyLevels(sum3, weights)));
     }
 
-    private static Vector<uint> ToGreyLevels(Vector<int> sums) =>
-        Vector.Clamp(sums >> ResamplingWeights.FractionBits, Vector<int>.Zero, new Vector<int>(255)).As<int, uint>();
+    private static Vector<uint> ToGreyLevels(Vector<int> sums, ResamplingWeights weights) =>
+        Vector.Clamp(sums >> weights.FractionBits, Vector<int>.Zero, new Vector<int>(255)).As<int, uint>();
 }

@@ -2,10 +2,10 @@ using System.Globalization;
 
 namespace Siglip.Core;
 
-/// <summary>Makes patches of images, the same to the last bit as transformers' Siglip2ImageProcessor with Pillow.</summary>
+/// <summary>Makes patches of images, the same to the last bit as transformers' Siglip2ImageProcessor with Pillow or with torchvision.</summary>
 /// <remarks>
-/// Source: transformers, image_processing_siglip2.py; resampling as in Pillow's <c>Image.resize</c>. Unchangeable, so any number of
-/// threads may share it.
+/// Sources: transformers, image_processing_siglip2.py, image_processing_pil_siglip2.py and image_processing_backends.py; resampling as by
+/// <see cref="ImageResizer"/>. Unchangeable, so any number of threads may share it.
 /// </remarks>
 public sealed class Siglip2ImageProcessor
 {
@@ -15,18 +15,22 @@ public sealed class Siglip2ImageProcessor
 
     /// <summary>Creates a processor.</summary>
     /// <param name="config">What it does.</param>
+    /// <param name="backend">Whose numbers it gives.</param>
     /// <exception cref="ArgumentNullException"><paramref name="config"/> is null.</exception>
-    /// <exception cref="ArgumentException">A value of the configuration is out of range.</exception>
-    public Siglip2ImageProcessor(Siglip2ImageProcessorConfig config)
+    /// <exception cref="ArgumentException">A value of the configuration is out of range, or there is no such backend.</exception>
+    public Siglip2ImageProcessor(Siglip2ImageProcessorConfig config, SiglipImageBackend backend = SiglipImageBackend.Pillow)
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
-        Config = config;
-        _table = new PixelValueTable(config);
+        (Config, Backend) = (config, backend);
+        _table = new PixelValueTable(config, backend);
     }
 
     /// <summary>What this processor does.</summary>
     public Siglip2ImageProcessorConfig Config { get; }
+
+    /// <summary>Whose numbers it gives.</summary>
+    public SiglipImageBackend Backend { get; }
 
     /// <summary>Number of pixel values of one image with its padding: the most patches × patch height × patch width × 3.</summary>
     public int PixelValueCount => Config.MaxNumPatches * ValuesPerPatch;
@@ -86,7 +90,7 @@ public sealed class Siglip2ImageProcessor
         int size = Config.PatchSize;
 
         // The sides of a row of many patches may be longer than those of an image file; the configuration bounds the number of pixels.
-        RgbImage resized = ImageResizer.Resize(image, grid.Columns * size, grid.Rows * size, Config.Resample, ResizerCodes.Fastest);
+        RgbImage resized = ImageResizer.Resize(image, grid.Columns * size, grid.Rows * size, Config.Resample, Backend, ResizerCodes.Fastest);
         ReadOnlySpan<byte> data = resized.Data; // [height, width, channels]
         ReadOnlySpan<float> red = _table[0], green = _table[1], blue = _table[2];
         for (int y = 0; y < resized.Height; y++)

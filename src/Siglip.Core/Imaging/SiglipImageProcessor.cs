@@ -2,10 +2,10 @@ using System.Globalization;
 
 namespace Siglip.Core;
 
-/// <summary>Makes pixel values of images, the same to the last bit as transformers' SiglipImageProcessor with Pillow.</summary>
+/// <summary>Makes pixel values of images, the same to the last bit as transformers' SiglipImageProcessor with Pillow or with torchvision.</summary>
 /// <remarks>
-/// Source: transformers, image_processing_siglip.py; resampling as in Pillow's <c>Image.resize</c>. Unchangeable, so any number of
-/// threads may share it.
+/// Sources: transformers, image_processing_siglip.py, image_processing_pil_siglip.py and image_processing_backends.py; resampling as by
+/// <see cref="ImageResizer"/>. Unchangeable, so any number of threads may share it.
 /// </remarks>
 public sealed class SiglipImageProcessor
 {
@@ -15,18 +15,22 @@ public sealed class SiglipImageProcessor
 
     /// <summary>Creates a processor.</summary>
     /// <param name="config">What it does.</param>
+    /// <param name="backend">Whose numbers it gives.</param>
     /// <exception cref="ArgumentNullException"><paramref name="config"/> is null.</exception>
-    /// <exception cref="ArgumentException">A value of the configuration is out of range.</exception>
-    public SiglipImageProcessor(SiglipImageProcessorConfig config)
+    /// <exception cref="ArgumentException">A value of the configuration is out of range, or there is no such backend.</exception>
+    public SiglipImageProcessor(SiglipImageProcessorConfig config, SiglipImageBackend backend = SiglipImageBackend.Pillow)
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
-        Config = config;
-        _table = new PixelValueTable(config);
+        (Config, Backend) = (config, backend);
+        _table = new PixelValueTable(config, backend);
     }
 
     /// <summary>What this processor does.</summary>
     public SiglipImageProcessorConfig Config { get; }
+
+    /// <summary>Whose numbers it gives.</summary>
+    public SiglipImageBackend Backend { get; }
 
     /// <summary>Number of pixel values of one image: 3 × height × width.</summary>
     public int PixelValueCount => Channels * Config.Height * Config.Width;
@@ -107,7 +111,7 @@ public sealed class SiglipImageProcessor
     internal RgbImage Resize(RgbImage image)
     {
         if (Config.DoResize)
-            return ImageResizer.Resize(image, Config.Width, Config.Height, Config.Resample);
+            return ImageResizer.Resize(image, Config.Width, Config.Height, Config.Resample, Backend);
         if (image.Width == Config.Width && image.Height == Config.Height)
             return image;
         throw new ArgumentException(

@@ -21,7 +21,7 @@ internal static class SavedTransformer
 
     private const string WeightsEntry = "Weights";
     private const int MaxColumns = 1000;
-    private const uint VersionWithSizes = 0x00010002; // precision, interpolation, image size, number of patches
+    private const uint VersionWithSizes = 0x00010002; // precision, image backend, interpolation, image size, number of patches
 
     public static void Save(ModelSaveContext ctx, SiglipImageFeaturizingTransformer transformer)
     {
@@ -37,7 +37,7 @@ internal static class SavedTransformer
         // string or null: image folder
         // int: batch size
         // bytes: handling of bad images, normalize, apply EXIF orientation, embed weights
-        // since 1.0.2: bytes: precision, interpolate position embeddings; ints: image height, image width, most patches, each 0 where the
+        // since 1.0.2: bytes: precision, image backend, interpolate position embeddings; ints: image height, image width, most patches, each 0 where the
         //   checkpoint's holds
         // string: config.json
         // string: preprocessor_config.json
@@ -58,6 +58,7 @@ internal static class SavedTransformer
         ctx.Writer.Write(settings.ApplyExifOrientation);
         ctx.Writer.Write(settings.EmbedWeights);
         ctx.Writer.Write((byte)settings.Precision);
+        ctx.Writer.Write((byte)settings.ImageBackend);
         ctx.Writer.Write(settings.InterpolatePositionEncoding);
         ctx.Writer.Write(settings.ImageHeight ?? 0);
         ctx.Writer.Write(settings.ImageWidth ?? 0);
@@ -133,6 +134,7 @@ internal static class SavedTransformer
             settings = settings with
             {
                 Precision = (SiglipPrecision)ctx.Reader.ReadByte(),
+                ImageBackend = (SiglipImageBackend)ctx.Reader.ReadByte(),
                 InterpolatePositionEncoding = LoadBoolean(ctx),
                 ImageHeight = LoadSide(ctx),
                 ImageWidth = LoadSide(ctx),

@@ -36,6 +36,39 @@ public sealed class ImageResizerTests
     }
 
     [TestMethod]
+    public void Resizing_as_torchvision_does_gives_its_pixels()
+    {
+        List<(string Image, string Tensor, string Sha256)> hashes = ReferenceImages.Hashes("torchvision_resized_");
+        Assert.HasCount(2 * ReferenceImages.Names.Count(), hashes);
+        Dictionary<string, ReferenceTensor> values = ReferenceData.Tensors("preprocess", "torchvision.safetensors");
+        Assert.HasCount(12, values);
+
+        foreach ((string name, string tensor, string sha256) in hashes)
+        {
+            (ImageResampling resampling, int size) = ReferenceImages.Settings(tensor);
+            RgbImage resized = ImageResizer.Resize(RgbImage.Load(ReferenceImages.PathOf(name)), size, size, resampling, SiglipImageBackend.Torchvision);
+            double difference = values.Remove($"{name}/{tensor}", out ReferenceTensor? expected)
+                ? ReferenceImages.LargestDifference(resized.Data, expected.Bytes)
+                : ReferenceImages.DifferenceFromHash(resized.Data, sha256);
+            ParityReport.OfThisRun.CheckIdentical(
+                ParityArea.Preprocessing, "image files, torchvision", $"{name} {tensor}", "resized pixels", difference);
+        }
+
+        Assert.IsEmpty(values);
+    }
+
+    [TestMethod]
+    [DataRow(ImageResampling.Bilinear, 1)]
+    [DataRow(ImageResampling.Bicubic, 2)]
+    public void The_two_backends_differ_but_little(ImageResampling resampling, int levels)
+    {
+        RgbImage image = RgbImage.Load(ReferenceImages.PathOf("photo_420.jpg"));
+        RgbImage torchvision = ImageResizer.Resize(image, 224, 224, resampling, SiglipImageBackend.Torchvision);
+
+        Assert.IsInRange(1, levels, ReferenceImages.LargestDifference(torchvision.Data, ImageResizer.Resize(image, 224, 224, resampling).Data));
+    }
+
+    [TestMethod]
     public void Resizing_a_turned_image_gives_the_pixels_of_Pillow()
     {
         const string Name = "exif_orientation_6.jpg", Prefix = "exif_applied.resized_";
@@ -108,8 +141,8 @@ public sealed class ImageResizerTests
         const ImageResampling Bicubic = ImageResampling.Bicubic;
         RgbImage image = ReferenceImages.Noise(90, 1000, seed: 8);
         long needed = 40 * 900 * 3
-            + Allocated(() => new ResamplingWeights(90, 40, Bicubic))
-            + Allocated(() => new ResamplingWeights(1000, 900, Bicubic));
+            + Allocated(() => new ResamplingWeights(90, 40, Bicubic, SiglipImageBackend.Pillow))
+            + Allocated(() => new ResamplingWeights(1000, 900, Bicubic, SiglipImageBackend.Pillow));
 
         // The least of several runs: the first one may fill the pool of buffers.
         long allocated = Enumerable.Range(0, 5).Min(_ => Allocated(() => ImageResizer.Resize(image, 40, 900, Bicubic)));
@@ -147,6 +180,7 @@ public sealed class ImageResizerTests
             "height", "50000 x 50000 pixels are too many, expected at most 178,956,970.",
             () => ImageResizer.Resize(image, 50_000, 50_000, Bicubic));
         AssertRefused("resampling", "Expected Bilinear (2) or Bicubic (3).", () => ImageResizer.Resize(image, 2, 2, 0));
+        AssertRefused("backend", "Expected Pillow (0) or Torchvision (1).", () => ImageResizer.Resize(image, 2, 2, Bicubic, (SiglipImageBackend)2));
         Assert.ThrowsExactly<ArgumentNullException>(() => ImageResizer.Resize(null!, 4, 4, ImageResampling.Bicubic));
     }
 

@@ -54,17 +54,19 @@ public sealed class SiglipImageProcessorTests
     }
 
     [TestMethod]
-    public void Every_grey_level_has_the_pixel_value_of_transformers()
+    [DataRow(SiglipImageBackend.Pillow, "pil_backend", "")]
+    [DataRow(SiglipImageBackend.Torchvision, "torchvision_backend", ", torchvision")]
+    public void Every_grey_level_has_the_pixel_value_of_transformers(SiglipImageBackend backend, string tensor, string rows)
     {
-        float[] expected = ReferenceData.Tensors("preprocess", "uint8_to_pixel_value.safetensors")["pil_backend"].Singles;
-        var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 16, Width = 16 });
+        float[] expected = ReferenceData.Tensors("preprocess", "uint8_to_pixel_value.safetensors")[tensor].Singles;
+        var processor = new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 16, Width = 16 }, backend);
         byte[] pixels = [.. Enumerable.Range(0, 256).SelectMany(level => Enumerable.Repeat((byte)level, 3))];
 
         float[] values = processor.Preprocess(new RgbImage(16, 16, pixels));
 
         Assert.HasCount(768, values);
         for (int channel = 0; channel < 3; channel++)
-            ParityReport.OfThisRun.CheckIdentical(ParityArea.Preprocessing, "the 256 grey levels, three channels", $"channel {channel}", "pixel values",
+            ParityReport.OfThisRun.CheckIdentical(ParityArea.Preprocessing, $"the 256 grey levels, three channels{rows}", $"channel {channel}", "pixel values",
                 ReferenceImages.LargestDifference(values.AsSpan(256 * channel, 256), expected));
     }
 
@@ -88,6 +90,64 @@ public sealed class SiglipImageProcessorTests
         float[] values = processor.Preprocess(new RgbImage(2, 1, [51, 102, 204, 51, 102, 204]));
 
         CollectionAssert.AreEqual(new[] { red, red, green, green, blue, blue }, values);
+    }
+
+    [TestMethod]
+    [DataRow(false, false, 51f, 102f, 204f)]
+    [DataRow(true, false, 51f * (float)(1 / 255.0), 102f * (float)(1 / 255.0), 204f * (float)(1 / 255.0))]
+    [DataRow(false, true, (51f - 0.1f) / 0.5f, (102f - 0.2f) / 0.25f, (204f - 0.3f) / 2f)]
+    [DataRow(true, true, (51f - (0.1f * 255)) / (0.5f * 255), (102f - (0.2f * 255)) / (0.25f * 255), (204f - (0.3f * 255)) / (2f * 255))]
+    public void As_in_torchvision_rescaling_and_normalizing_are_one_step_in_float32(bool rescale, bool normalize, float red, float green, float blue)
+    {
+        var config = new SiglipImageProcessorConfig
+        {
+            Height = 1,
+            Width = 1,
+            DoRescale = rescale,
+            DoNormalize = normalize,
+            ImageMean = [0.1f, 0.2f, 0.3f],
+            ImageStd = [0.5f, 0.25f, 2],
+        };
+        var image = new RgbImage(1, 1, [51, 102, 204]);
+
+        CollectionAssert.AreEqual(new[] { red, green, blue }, new SiglipImageProcessor(config, SiglipImageBackend.Torchvision).Preprocess(image));
+    }
+
+    [TestMethod]
+    public void A_processor_resizes_as_its_backend_does()
+    {
+        RgbImage image = RgbImage.Load(ReferenceImages.PathOf("photo_420.jpg"));
+        var plain = new SiglipImageProcessorConfig { Height = 56, Width = 56, DoRescale = false, DoNormalize = false };
+        byte[] expected = ReferenceData.Tensors("preprocess", "torchvision.safetensors")["photo_420.jpg/torchvision_resized_bicubic_56"].Bytes;
+        var processor = new SiglipImageProcessor(plain, SiglipImageBackend.Torchvision);
+        float[] values = processor.Preprocess(image);
+
+        Assert.AreEqual(SiglipImageBackend.Torchvision, processor.Backend);
+        Assert.AreEqual(SiglipImageBackend.Pillow, new SiglipImageProcessor(plain).Backend);
+        CollectionAssert.AreEqual(expected.Select(level => (float)level).ToArray(), Enumerable.Range(0, values.Length).Select(i => values[(i % 3 * 56 * 56) + (i / 3)]).ToArray());
+        CollectionAssert.AreNotEqual(values, new SiglipImageProcessor(plain).Preprocess(image));
+    }
+
+    [TestMethod]
+    public void Patches_are_resized_as_the_backend_does()
+    {
+        RgbImage image = ReferenceImages.Noise(100, 60, seed: 9);
+        var config = new Siglip2ImageProcessorConfig { PatchSize = 8, MaxNumPatches = 20 };
+        var processor = new Siglip2ImageProcessor(config, SiglipImageBackend.Torchvision);
+        float[] table = ReferenceData.Tensors("preprocess", "uint8_to_pixel_value.safetensors")["torchvision_backend"].Singles;
+        var values = new float[processor.PixelValueCount];
+        SiglipPatchGrid grid = processor.Preprocess(image, values);
+        RgbImage resized = ImageResizer.Resize(image, grid.Columns * 8, grid.Rows * 8, ImageResampling.Bilinear, SiglipImageBackend.Torchvision);
+
+        Assert.AreEqual(SiglipImageBackend.Torchvision, processor.Backend);
+        for (int patch = 0; patch < grid.Count; patch++)
+        {
+            for (int i = 0; i < 8 * 8 * 3; i++)
+            {
+                int y = (patch / grid.Columns * 8) + (i / 24), x = (patch % grid.Columns * 8) + (i / 3 % 8);
+                Assert.AreEqual(table[resized.Data[(((y * resized.Width) + x) * 3) + (i % 3)]], values[(patch * 192) + i]);
+            }
+        }
     }
 
     [TestMethod]
@@ -154,6 +214,10 @@ public sealed class SiglipImageProcessorTests
         Assert.ThrowsExactly<ArgumentNullException>(() => processor.Preprocess(null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => new SiglipImageProcessor(null!));
         Assert.ThrowsExactly<ArgumentException>(() => new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 0 }));
+        Assert.Contains("rescale_factor is 0, by which torchvision divides", Assert.ThrowsExactly<ArgumentException>(
+            () => new SiglipImageProcessor(new SiglipImageProcessorConfig { RescaleFactor = 0 }, SiglipImageBackend.Torchvision)).Message);
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => new SiglipImageProcessor(new SiglipImageProcessorConfig(), (SiglipImageBackend)2));
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => new Siglip2ImageProcessor(new Siglip2ImageProcessorConfig(), (SiglipImageBackend)2));
     }
 
     [TestMethod]
