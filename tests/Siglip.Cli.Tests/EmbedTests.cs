@@ -181,7 +181,7 @@ public sealed class EmbedTests
         var sized = new SiglipImageEmbedderOptions { InterpolatePositionEncoding = true, ImageHeight = 40, ImageWidth = 64 };
 
         Check(["--image-size", "40x64", "--interpolate-pos-encoding"], sized);
-        Check(["--image-size", "48", "--interpolate-pos-encoding", "--precision", "bfloat16"], sized with { ImageHeight = 48, ImageWidth = 48, Precision = SiglipPrecision.BFloat16 });
+        Check(["--image-size", "48", "--interpolate-pos-encoding", "--precision", "BF16"], sized with { ImageHeight = 48, ImageWidth = 48, Precision = SiglipPrecision.BFloat16 });
         Check(["--image-size", "32x32", "--precision", "float16", "--apply-exif-orientation"], new() { Precision = SiglipPrecision.Float16, ApplyExifOrientation = true });
 
         void Check(string[] arguments, SiglipImageEmbedderOptions options)
@@ -199,7 +199,6 @@ public sealed class EmbedTests
 
         Embed(TestFolder.VisionOnly, "--image-size", "40x64").Failed("--image-size is 40x64 (height x width), the model's images have 32x32 pixels; add --interpolate-pos-encoding");
         Embed(TestFolder.VisionOnly, "--image-size", "7x64", "--interpolate-pos-encoding").Failed("images of 7 x 64 pixels, smaller than the model's patches of 8 x 8");
-        Embed(TestFolder.VisionOnly, "--image-size", "99999", "--interpolate-pos-encoding").Failed("size is 99999 x 99999, expected sides from 1 to 16384");
         Embed(TestFolder.VisionOnly, "--max-num-patches", "9").Failed("--max-num-patches is for models with variable resolution (NaFlex)");
         Embed(TestFolder.NaFlex, "--image-size", "40").Failed("--image-size is for models with fixed resolution");
         Embed(TestFolder.NaFlex, "--interpolate-pos-encoding").Failed("--interpolate-pos-encoding is for models with fixed resolution");

@@ -25,13 +25,9 @@ internal static class EmbedVerb
         var checkpoint = new CheckpointOptions();
         var normalize = new Option<bool>("--normalize") { Description = "Scale each embedding to length 1." };
         var onError = new Option<string>("--on-error") { Description = "fail: stop at an image that cannot be read; missing: its row is NaN.", DefaultValueFactory = _ => "fail" };
-        onError.AcceptOnlyFromAmong("fail", "missing");
+        onError.OneOf("fail", "missing");
         var shard = new Option<string?>("--shard") { Description = "I/N: only part I (from 0) of N equal parts of the images." };
-        shard.Validators.Add(result =>
-        {
-            if (ParseShard(result.GetValueOrDefault<string?>()) is null)
-                result.AddError($"--shard is '{result.GetValueOrDefault<string?>()}', expected I/N with I from 0 to N - 1, such as 0/4.");
-        });
+        shard.Expect(text => ParseShard(text) is not null, "I/N with I from 0 to N - 1, such as 0/4");
 
         var command = new Command("embed", "Turn images into embeddings.")
         {

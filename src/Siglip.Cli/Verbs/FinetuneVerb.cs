@@ -28,10 +28,11 @@ internal static class FinetuneVerb
         var seed = new Option<int>("--seed") { Description = "Decides the first weights, the order and the augmentation.", DefaultValueFactory = _ => defaults.Seed };
         var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:N.", DefaultValueFactory = _ => defaults.Device };
         var dtype = new Option<string>("--dtype") { Description = "How the weights are stored.", DefaultValueFactory = _ => "float32" };
-        dtype.AcceptOnlyFromAmong("float32", "float16", "bfloat16");
+        dtype.Precision();
+        seed.Within(int.MinValue);
         share.Accept(value => value is >= 0 and < 1, "a number of at least 0 and below 1");
-        epochs.Accept(value => value >= 1, "at least 1");
-        batchSize.Accept(value => value >= 1, "at least 1");
+        epochs.Within(1);
+        batchSize.Within(1);
         learningRate.Accept(value => value > 0 && double.IsFinite(value), "a number above 0");
         weightDecay.Accept(value => value >= 0 && double.IsFinite(value), "a number of at least 0");
         labelSmoothing.Accept(value => value is >= 0 and < 1, "a number of at least 0 and below 1");
@@ -43,11 +44,13 @@ internal static class FinetuneVerb
         command.Validators.Add(result =>
         {
             if (result.GetValue(config) is null == result.GetValue(model) is null)
-                result.AddError("One of --config and --model is needed: where the training starts.");
+                result.AddError(result.GetValue(config) is null
+                    ? "One of --config and --model is needed: where the training starts."
+                    : "--config and --model are given; name one of them, not both.");
         });
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(folder), parsed.GetValue(config), parsed.GetValue(model), parsed.GetRequiredValue(output), parsed.GetValue(overwrite), parsed.GetValue(validation),
-            parsed.GetValue(share), Enum.Parse<torch.ScalarType>(parsed.GetRequiredValue(dtype), ignoreCase: true),
+            parsed.GetValue(share), CommonOptions.PrecisionOf(parsed.GetRequiredValue(dtype))!.Value.ToDtype(),
             new SiglipTrainingOptions
             {
                 Epochs = parsed.GetValue(epochs),

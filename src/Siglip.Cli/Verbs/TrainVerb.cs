@@ -28,6 +28,7 @@ internal static class TrainVerb
         var regularization = new Option<float>("--l2") { Description = "Weight of the classifier's L2 regularization.", DefaultValueFactory = _ => 1f };
         regularization.Accept(value => value >= 0 && float.IsFinite(value), "a number of at least 0");
         var seed = new Option<int>("--seed") { Description = "Decides which images are held out.", DefaultValueFactory = _ => 0 };
+        seed.Within(int.MinValue);
         Option<bool> json = CommonOptions.Json();
 
         var command = new Command("train", "Train an ML.NET classifier on the embeddings of images.")
