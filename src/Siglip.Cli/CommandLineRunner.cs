@@ -81,6 +81,9 @@ internal static partial class CommandLineRunner
         }
     }
 
+    /// <summary>Says something on standard error that is no reason to stop.</summary>
+    public static void Note(string sentence) => Console.Error.WriteLine($"siglip: {OneLine(sentence)}");
+
     private static void Report(Exception e)
     {
         Console.Error.WriteLine($"siglip: {Sentence(e)}");

@@ -93,6 +93,7 @@ public sealed class ImageSizeTests
     [DataRow(-48, 48, true, "size is -48 x 48, expected sides from 1 to 16384")]
     [DataRow(32, 16385, true, "size is 32 x 16385, expected sides from 1 to 16384")]
     [DataRow(int.MaxValue, int.MaxValue, true, "expected sides from 1 to 16384")]
+    [DataRow(16384, 16384, true, "size is 16384 x 16384, expected at most 178956970 pixels in all")]
     public void A_size_that_is_not_possible_is_refused(int height, int width, bool interpolate, string message)
     {
         SiglipImageEmbedderOptions options = Size(height, width) with { InterpolatePositionEncoding = interpolate };

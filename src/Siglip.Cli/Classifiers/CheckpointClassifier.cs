@@ -34,19 +34,19 @@ internal sealed class CheckpointClassifier : IImageClassifier
     }
 
     /// <inheritdoc/>
-    public IEnumerable<(string? Label, float[] Probabilities)> Classify(IEnumerable<string> paths)
+    public IEnumerable<(string? Label, float[] Probabilities, string? Fault)> Classify(IReadOnlyList<string> paths)
     {
         foreach (string[] batch in paths.Chunk(BatchSize))
         {
             float[] pixelValues = new float[batch.Length * _processor.PixelValueCount];
-            bool[] read = new bool[batch.Length];
-            ParallelLoop.For(batch.Length, i => read[i] = TryRead(batch[i], pixelValues.AsSpan(i * _processor.PixelValueCount, _processor.PixelValueCount)));
+            var faults = new string?[batch.Length];
+            ParallelLoop.For(batch.Length, i => faults[i] = Read(batch[i], pixelValues.AsSpan(i * _processor.PixelValueCount, _processor.PixelValueCount)));
 
             float[] probabilities = Probabilities(pixelValues, batch.Length); // [batch, labels]
             for (int i = 0; i < batch.Length; i++)
             {
                 float[] row = probabilities[(i * Labels.Count)..((i + 1) * Labels.Count)];
-                yield return (read[i] ? Labels[Array.IndexOf(row, row.Max())] : null, row);
+                yield return (faults[i] is null ? Labels[Array.IndexOf(row, row.Max())] : null, row, faults[i]);
             }
         }
     }
@@ -61,16 +61,21 @@ internal sealed class CheckpointClassifier : IImageClassifier
         return _model.Forward(pixels, _settings.InterpolatePositionEncoding).to(float32).softmax(-1).cpu().data<float>().ToArray(); // [batch, labels]
     }
 
-    private bool TryRead(string path, Span<float> pixelValues)
+    // Null, or why there are no pixel values.
+    private string? Read(string path, Span<float> pixelValues)
     {
         try
         {
             _processor.Preprocess(RgbImage.Load(path, _settings.ApplyExifOrientation), pixelValues);
-            return true;
+            return null;
+        }
+        catch (ArgumentException e)
+        {
+            return UnfitImage.Named($"'{path}'", e).Message;
         }
         catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
         {
-            return false;
+            return e.Message;
         }
     }
 }

@@ -77,8 +77,8 @@ internal static class FinetuneVerb
         PretrainedFolder.CheckReadBack(output);
         CommonOptions.GpuDeviceId(options.Device); // refused before anything is read
         (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor)? architecture = configPath is null ? null : ReadArchitecture(configPath);
-        ImageFolderDataset training = ImageFolderDataset.Open(folder);
-        ImageFolderDataset? validation = validationFolder is null ? null : ImageFolderDataset.Open(validationFolder);
+        ImageFolderDataset training = ImageInputs.OpenDataset(folder);
+        ImageFolderDataset? validation = validationFolder is null ? null : ImageInputs.OpenDataset(validationFolder);
         if (validation is null && validationShare > 0)
             (training, validation) = training.Split(validationShare, options.Seed);
 

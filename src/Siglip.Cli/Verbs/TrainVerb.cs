@@ -48,7 +48,7 @@ internal static class TrainVerb
         double heldOutShare, float regularization, int seed, bool json, CancellationToken cancellationToken)
     {
         int? gpuDeviceId = CommonOptions.GpuDeviceId(device);
-        ImageFolderDataset dataset = ImageFolderDataset.Open(folder);
+        ImageFolderDataset dataset = ImageInputs.OpenDataset(folder);
         (ImageFolderDataset kept, ImageFolderDataset heldOut) = dataset.Split(heldOutShare, seed);
         using var staged = new StagedFiles();
         StagedFiles.CheckWritable(output);
@@ -121,7 +121,8 @@ internal static class TrainVerb
                 }
                 catch (Exception e) when (e is InvalidDataException or FileNotFoundException && e.InnerException is { } reason)
                 {
-                    throw new InvalidDataException(reason.Message, e); // without the advice for C#
+                    // without the advice for C#
+                    throw reason is ArgumentException refusal ? UnfitImage.Named($"'{images[i].Path}'", refusal) : new InvalidDataException(reason.Message, e);
                 }
 
                 embeddings[i] = buffer.DenseValues().ToArray();
