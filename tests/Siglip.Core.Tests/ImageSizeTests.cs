@@ -104,8 +104,8 @@ public sealed class ImageSizeTests
     public void More_patch_embeddings_than_one_array_holds_are_refused()
     {
         var config = new SiglipVisionConfig { HiddenSize = 1152, PatchSize = 8, ImageSize = 64 };
-        Assert.Contains("One image would have 4,194,304 patches, whose embeddings of 1152 values each do not fit into one array (at most 2,147,483,591); lower ImageHeight",
-            Assert.ThrowsExactly<ArgumentException>(() => VisionTower.CheckFit(config, new SiglipImageProcessorConfig(), Size(16384, 16384))).Message);
+        Assert.Contains("One image would have 2,097,152 patches, whose embeddings of 1152 values each do not fit into one array (at most 2,147,483,591); lower ImageHeight",
+            Assert.ThrowsExactly<ArgumentException>(() => VisionTower.CheckFit(config, new SiglipImageProcessorConfig(), Size(16384, 8192))).Message);
         var naFlex = new Siglip2VisionConfig { HiddenSize = 65536, NumAttentionHeads = 1, PatchSize = 8 };
         Assert.Contains("One image would have 65,536 patches, whose embeddings of 65536 values each do not fit into one array (at most 2,147,483,591); lower MaxNumPatches",
             Assert.ThrowsExactly<ArgumentException>(() => VisionTower.CheckFit(
