@@ -47,7 +47,8 @@ public sealed class SiglipImageEmbedder : IDisposable
 
     internal SiglipImageEmbedder(VisionTower tower, SiglipImageEmbedderOptions options)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchSize, 1);
+        if (options.BatchSize < 1)
+            throw new ArgumentOutOfRangeException($"BatchSize is {options.BatchSize}, expected at least 1.", innerException: null);
         _tower = tower;
         _options = options;
         Output = options.Output ?? (Config.VisionUseHead ? SiglipEmbeddingOutputs.PooledEmbedding : SiglipEmbeddingOutputs.MeanPatchEmbedding);

@@ -87,9 +87,9 @@ public sealed class ImageSizeTests
 
     [TestMethod]
     [DataRow(48, 32, false, "ImageHeight and ImageWidth ask for images of 48 x 32 pixels (height x width), the model expects 32 x 32. Leave them out, or set InterpolatePositionEncoding")]
-    [DataRow(7, 32, true, "images of 7 x 32 pixels, smaller than the model's patches of 8 x 8; make them larger")]
-    [DataRow(32, 1, true, "images of 32 x 1 pixels, smaller than the model's patches")]
-    [DataRow(0, 32, true, "size is 0 x 32, expected sides from 1 to 16384")]
+    [DataRow(7, 32, true, "ImageHeight and ImageWidth ask for images of 7 x 32 pixels (height x width), smaller than the model's patches of 8 x 8; make them larger")]
+    [DataRow(32, 1, true, "ImageHeight and ImageWidth ask for images of 32 x 1 pixels (height x width), smaller than the model's patches")]
+    [DataRow(0, 32, true, "ImageHeight and ImageWidth: size is 0 x 32, expected sides from 1 to 16384")]
     [DataRow(-48, 48, true, "size is -48 x 48, expected sides from 1 to 16384")]
     [DataRow(32, 16385, true, "size is 32 x 16385, expected sides from 1 to 16384")]
     [DataRow(int.MaxValue, int.MaxValue, true, "expected sides from 1 to 16384")]

@@ -307,7 +307,7 @@ public sealed class SiglipImageEmbedderTests
                 () => new SiglipImageEmbedder(model, processor with { Width = 24, DoResize = resize })).Message);
         }
 
-        Assert.Contains("The model expects images of 1 channels", Assert.ThrowsExactly<ArgumentException>(
+        Assert.Contains("The model expects images with 1 channel, but image files are read as RGB", Assert.ThrowsExactly<ArgumentException>(
             () => SiglipImageEmbedder.FromPretrained(ReferenceModels.Folder("odd_config"))).Message);
         Assert.ThrowsExactly<ArgumentException>(() => new SiglipImageEmbedder(model, processor, new() { Device = "gpu" }));
     }

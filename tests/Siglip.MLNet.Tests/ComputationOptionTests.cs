@@ -127,7 +127,7 @@ public sealed class ComputationOptionTests
     }
 
     [TestMethod]
-    [DataRow(0, "There is no such precision")]
+    [DataRow(0, "expected Float32, BFloat16 or Float16.")]
     [DataRow(1, "77 in place of true or false")]
     [DataRow(2, "expected sides from 1 to 16384")]
     [DataRow(6, "expected sides from 1 to 16384")]

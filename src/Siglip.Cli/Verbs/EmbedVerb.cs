@@ -55,6 +55,8 @@ internal static class EmbedVerb
         bool keepGoing, CancellationToken cancellationToken)
     {
         string extension = Path.GetExtension(output).ToLowerInvariant();
+        if (Directory.Exists(output))
+            throw new ArgumentException($"The output '{output}' is a folder; name a file in it that ends in .npy or .csv.");
         if (extension is not (".npy" or ".csv"))
             throw new ArgumentException($"The output '{output}' ends in '{extension}', expected .npy or .csv.");
 
@@ -111,7 +113,7 @@ internal static class EmbedVerb
         staged.Commit();
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{files.Count:N0} images to {output}: float32 [{string.Join(", ", shape.Prepend(files.Count))}], {files.Count / Stopwatch.GetElapsedTime(start).TotalSeconds:F0} images/s"));
+            $"{files.Count:N0} image{(files.Count == 1 ? "" : "s")} to {output}: float32 [{string.Join(", ", shape.Prepend(files.Count))}], {files.Count / Stopwatch.GetElapsedTime(start).TotalSeconds:0.#} images/s"));
         if (shapesOutput is not null)
             Console.WriteLine($"Rows and columns of their patches to {shapesOutput}: int32 [{files.Count}, 2]");
         return CommandLineRunner.ReportFailed(failed, files.Count);

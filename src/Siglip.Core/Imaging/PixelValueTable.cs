@@ -23,4 +23,9 @@ internal sealed class PixelValueTable
         float value = config.DoRescale ? (float)(greyLevel * config.RescaleFactor) : greyLevel;
         return config.DoNormalize ? (value - config.ImageMean[channel]) / config.ImageStd[channel] : value;
     }
+
+    /// <summary>Why images are nothing for a model with another number of channels.</summary>
+    public static string OtherChannels(int channels) =>
+        $"The model expects images with {channels} {(channels == 1 ? "channel" : "channels")}, but image files are read as RGB, {Channels} channels. Only "
+        + "pixel values of your own can go through it, with its Forward.";
 }
