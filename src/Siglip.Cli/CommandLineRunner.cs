@@ -125,6 +125,8 @@ internal static partial class CommandLineRunner
             e = inner;
 
         string message = e.Message;
+        if (e is ArgumentException)
+            message = CheckpointSettings.InOptionNames(message);
         if (e is ArgumentException { ParamName: not null })
             message = message.Split(" (Parameter '")[0];
         if (e is ExternalException)

@@ -80,7 +80,7 @@ public sealed class CheckpointVerbTests
         SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.NaFlex, "--input", "x.safetensors", "--output", "z.safetensors")
             .Failed("'x.safetensors' has no tensor 'pixel_attention_mask' and no tensor 'spatial_shapes'; a model with variable resolution (NaFlex) needs pixel_values,");
         SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.VisionOnly, "--input", inputs, "--output", "z.safetensors")
-            .Failed("pixelValues has shape [4, 22, 192], expected [batch, 3, 32, 32]");
+            .Failed($"pixel_values of '{inputs}' has shape [4, 22, 192], expected [batch, 3, 32, 32]");
         CollectionAssert.AreEqual((string[])["x.safetensors", "y.safetensors"], folder.Entries());
     }
 

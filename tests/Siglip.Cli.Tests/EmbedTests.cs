@@ -244,7 +244,7 @@ public sealed class EmbedTests
         using var folder = new TestFolder();
 
         Embed(TestFolder.VisionOnly, "--image-size", "40x64").Failed("--image-size is 40x64 (height x width), the model's images have 32x32 pixels; add --interpolate-pos-encoding");
-        Embed(TestFolder.VisionOnly, "--image-size", "7x64", "--interpolate-pos-encoding").Failed("images of 7 x 64 pixels, smaller than the model's patches of 8 x 8");
+        Embed(TestFolder.VisionOnly, "--image-size", "7x64", "--interpolate-pos-encoding").Failed("--image-size asks for images of 7 x 64 pixels (height x width), smaller than the model's patches of 8 x 8");
         Embed(TestFolder.VisionOnly, "--max-num-patches", "9").Failed("--max-num-patches is for models with variable resolution (NaFlex)");
         Embed(TestFolder.NaFlex, "--image-size", "40").Failed("--image-size is for models with fixed resolution");
         Embed(TestFolder.NaFlex, "--interpolate-pos-encoding").Failed("--interpolate-pos-encoding is for models with fixed resolution");
