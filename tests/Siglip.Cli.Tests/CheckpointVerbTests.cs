@@ -287,7 +287,8 @@ public sealed class CheckpointVerbTests
         Assert.AreEqual(((SiglipVisionConfig)variant.Config, (SiglipImageProcessorConfig)variant.ProcessorConfig), FinetuneVerb.ReadArchitecture(variant.HubId));
         SiglipProcess.Run(folder.Path, "finetune", images, "--config", "google/siglip2-base-patch16-naflex", "--output", "other").Failed("has variable resolution (NaFlex), which is not trained here");
         SiglipProcess.Run(folder.Path, "finetune", images, "--config", "google/siglip-base-patch16-225", "--output", "other")
-            .Failed("The configuration 'google/siglip-base-patch16-225' does not exist; name a config.json, or a known checkpoint such as google/siglip-base-patch16-224.");
+            .Failed("The configuration 'google/siglip-base-patch16-225' does not exist; name a config.json, or a known checkpoint such as google/siglip-base-patch16-224,");
+        SiglipProcess.Run(folder.Path, "finetune", images, "--model", TestFolder.NaFlex, "--output", "other", "--validation-share", "0").Failed("cannot be fine-tuned yet; train a classifier on its embeddings instead: siglip train");
     }
 
     [TestMethod]
@@ -359,7 +360,7 @@ public sealed class CheckpointVerbTests
         SiglipResult predicted = SiglipProcess.Run(folder.Path, "predict", "nano", TestFolder.NewSamples).Succeeded();
         Assert.HasCount(51, predicted.Output.TrimEnd().Split('\n'));
 
-        SiglipProcess.Run(folder.Path, "predict", TestFolder.VisionOnly, TestFolder.NewSamples).Failed("has no classifier");
+        SiglipProcess.Run(folder.Path, "predict", TestFolder.VisionOnly, TestFolder.NewSamples).Failed("has no classifier; train one on its embeddings: siglip train FOLDER --model");
     }
 
     // The rows of a table as "heading: value"; where a heading has several values, the others have none.

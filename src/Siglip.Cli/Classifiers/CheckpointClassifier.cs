@@ -24,6 +24,9 @@ internal sealed class CheckpointClassifier : IImageClassifier
     {
         Device device = TorchDevice.Find(deviceName);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        if (!checkpoint.Tensors.ContainsKey("classifier.weight"))
+            throw new InvalidOperationException($"'{checkpoint.Source}' has no classifier; train one on its embeddings: "
+                + CommandText.Of("train", "FOLDER", "--model", model, "--output", "model.zip"));
         if ((checkpoint.Config, checkpoint.ProcessorConfig) is not (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig))
             throw new InvalidOperationException($"'{checkpoint.Source}' is a model with variable resolution (NaFlex), whose classifiers are not supported; "
                 + $"train one on its embeddings: {CommandText.Of("train", "FOLDER", "--model", model, "--output", "model.zip")}");

@@ -138,7 +138,7 @@ internal static class FinetuneVerb
         }
 
         SiglipVariant variant = SiglipVariants.TryFind(name) ?? throw new FileNotFoundException(
-            $"The configuration '{name}' does not exist; name a config.json, or a known checkpoint such as {SiglipVariants.Nearest(name).First()}.");
+            $"The configuration '{name}' does not exist; name a config.json, or a known checkpoint such as {string.Join(", ", SiglipVariants.Nearest(name))}.");
         return (variant.Config, variant.ProcessorConfig) is (SiglipVisionConfig fixedSize, SiglipImageProcessorConfig processor)
             ? (fixedSize, processor)
             : throw new InvalidDataException($"'{name}' has variable resolution (NaFlex), which is not trained here; name one with fixed resolution.");
@@ -147,6 +147,9 @@ internal static class FinetuneVerb
     private static (SiglipForImageClassification Model, SiglipImageProcessorConfig Processor) FromCheckpoint(string name, IReadOnlyList<string> labels)
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(name);
+        if (checkpoint.Config is Siglip2VisionConfig)
+            throw new InvalidOperationException($"'{checkpoint.Source}' has variable resolution (NaFlex), which cannot be fine-tuned yet; train a classifier on its "
+                + $"embeddings instead: {CommandText.Of("train", "FOLDER", "--model", name, "--output", "model.zip")}");
         bool sameLabels = checkpoint.Labels?.SequenceEqual(labels) ?? false;
         SiglipForImageClassification model = sameLabels ? checkpoint.LoadForImageClassification() : checkpoint.LoadForImageClassification(labels);
         return (model, model.ProcessorConfig!);
