@@ -20,17 +20,29 @@ internal static partial class CommandLineRunner
             return WrongUsage;
         }
 
-        foreach (Command command in root.Subcommands)
-            CommonOptions.RefuseEmpty(command);
+        ParseResult parsed;
+        try
+        {
+            foreach (Command command in root.Subcommands)
+                CommonOptions.RefuseEmpty(command);
 
-        // @list.txt is a list of images, which has its own reader; it is no file of further arguments.
-        ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+            // @list.txt is a list of images, which has its own reader; it is no file of further arguments.
+            parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        }
+        catch (Exception e)
+        {
+            Report(e);
+            return WrongUsage;
+        }
 
         if (parsed.Errors.Count > 0)
         {
-            foreach (var error in parsed.Errors)
-                Console.Error.WriteLine($"siglip: {OneLine(error.Message)}");
             string verb = parsed.CommandResult.Command is RootCommand ? "" : $"{parsed.CommandResult.Command.Name} ";
+            IEnumerable<string> errors = verb.Length == 0
+                ? [$"There is no verb '{args[0]}'; the verbs are {string.Join(", ", root.Subcommands.Select(command => command.Name))}."]
+                : parsed.Errors.Select(error => error.Message);
+            foreach (string error in errors)
+                Console.Error.WriteLine($"siglip: {OneLine(error)}");
             Console.Error.WriteLine($"Run 'siglip {verb}--help' for what is expected.");
             return WrongUsage;
         }
@@ -64,11 +76,19 @@ internal static partial class CommandLineRunner
         }
         catch (Exception e)
         {
-            Console.Error.WriteLine($"siglip: {Sentence(e)}");
-            if (Environment.GetEnvironmentVariable("SIGLIP_DEBUG") is not (null or "" or "0"))
-                Console.Error.WriteLine(e);
+            Report(e);
             return UserError;
         }
+    }
+
+    /// <summary>Says something on standard error that is no reason to stop.</summary>
+    public static void Note(string sentence) => Console.Error.WriteLine($"siglip: {OneLine(sentence)}");
+
+    private static void Report(Exception e)
+    {
+        Console.Error.WriteLine($"siglip: {Sentence(e)}");
+        if (Environment.GetEnvironmentVariable("SIGLIP_DEBUG") is not (null or "" or "0"))
+            Console.Error.WriteLine(e);
     }
 
     // Not Environment.Exit alone: it runs libtorch's destructors while other threads compute, which ends in a segmentation fault.
@@ -105,6 +125,8 @@ internal static partial class CommandLineRunner
             e = inner;
 
         string message = e.Message;
+        if (e is ArgumentException)
+            message = CheckpointSettings.InOptionNames(message);
         if (e is ArgumentException { ParamName: not null })
             message = message.Split(" (Parameter '")[0];
         if (e is ExternalException)

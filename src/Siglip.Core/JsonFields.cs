@@ -20,11 +20,16 @@ internal readonly struct JsonFields(JsonElement element, string source)
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            throw new InvalidDataException($"{source} is not valid JSON: {e.Message}", e);
+            throw new InvalidDataException($"{source} is not valid JSON: {Fault(e)} Fetch the file again, or correct it.", e);
         }
 
         throw new InvalidDataException($"{source} holds no JSON object; expected one with the fields of the configuration.");
     }
+
+    /// <summary>What is wrong and where, counted from 1, as editors do.</summary>
+    public static string Fault(Exception e) => e is JsonException { LineNumber: { } line, BytePositionInLine: { } position }
+        ? $"{e.Message.Split(" LineNumber:")[0].TrimEnd('.')} (line {line + 1}, position {position + 1})."
+        : e.Message;
 
     public JsonElement? Find(string name) =>
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;

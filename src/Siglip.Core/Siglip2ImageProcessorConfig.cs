@@ -8,7 +8,7 @@ namespace Siglip.Core;
 /// <remarks>Source: transformers, image_processing_siglip2.py.</remarks>
 public sealed record Siglip2ImageProcessorConfig : SiglipImageProcessorConfigBase
 {
-    private const int MaxPatches = 65_536; // 256 x 256
+    internal const int MaxPatches = 65_536; // 256 x 256
     private const int MaxPatchSize = 1_024;
 
     /// <summary>Creates the preprocessing of google/siglip2-base-patch16-naflex.</summary>

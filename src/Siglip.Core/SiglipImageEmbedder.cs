@@ -47,7 +47,8 @@ public sealed class SiglipImageEmbedder : IDisposable
 
     internal SiglipImageEmbedder(VisionTower tower, SiglipImageEmbedderOptions options)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchSize, 1);
+        if (options.BatchSize < 1)
+            throw new ArgumentOutOfRangeException($"BatchSize is {options.BatchSize}, expected at least 1.", innerException: null);
         _tower = tower;
         _options = options;
         Output = options.Output ?? (Config.VisionUseHead ? SiglipEmbeddingOutputs.PooledEmbedding : SiglipEmbeddingOutputs.MeanPatchEmbedding);
@@ -118,17 +119,19 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// <summary>Embeds an image file.</summary>
     /// <returns>[hidden], or [patches, hidden] row-major; a model with variable resolution gives as many patches as the image has.</returns>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">It is no image, or a damaged one.</exception>
+    /// <exception cref="InvalidDataException">It is no image, a damaged one, or one that the preprocessing does not take.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
-    public float[] Embed(string imagePath) => Embed(RgbImage.Load(imagePath, _options.ApplyExifOrientation));
+    public float[] Embed(string imagePath) => Embed(RgbImage.Load(imagePath, _options.ApplyExifOrientation), $"'{imagePath}'");
 
     /// <summary>Embeds an encoded image: the bytes of a JPEG, PNG, WebP, GIF or BMP file.</summary>
-    /// <exception cref="InvalidDataException">It is no image, or a damaged one.</exception>
+    /// <exception cref="InvalidDataException">It is no image, a damaged one, or one that the preprocessing does not take.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
     public float[] Embed(ReadOnlyMemory<byte> encodedImage) =>
-        Embed(RgbImage.Decode(encodedImage, "the image", _options.ApplyExifOrientation));
+        Embed(RgbImage.Decode(encodedImage, "the image", _options.ApplyExifOrientation), "the image");
 
     /// <summary>Embeds an image.</summary>
+    /// <exception cref="ArgumentException">The preprocessing does not resize (<see cref="SiglipImageProcessorConfigBase.DoResize"/> is false), and the image
+    /// has another size.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
     public float[] Embed(RgbImage image)
     {
@@ -168,12 +171,12 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// fails. Leaving the sequence early waits for the batch that is being prepared, and cancels the input's token.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="imagePaths"/> is null.</exception>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">A file is no image, or a damaged one.</exception>
+    /// <exception cref="InvalidDataException">A file is no image, a damaged one, or one that the preprocessing does not take; the message names it.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
     public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<string> imagePaths, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(imagePaths);
-        return EmbedBatches(imagePaths, (path, _) => RgbImage.Load(path, _options.ApplyExifOrientation), cancellationToken);
+        return EmbedBatches(imagePaths, (path, _) => $"'{path}'", (path, _) => RgbImage.Load(path, _options.ApplyExifOrientation), cancellationToken);
     }
 
     /// <summary>Embeds encoded images, in batches: while the model computes one, the next is decoded and resized on all cores.</summary>
@@ -182,12 +185,13 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// <returns>One embedding for each image, in their order. A batch's embeddings come as soon as it is computed, also if what follows in the input
     /// fails. Leaving the sequence early waits for the batch that is being prepared, and cancels the input's token.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="encodedImages"/> is null.</exception>
-    /// <exception cref="InvalidDataException">One is no image, or a damaged one; the message says which, counted from 0.</exception>
+    /// <exception cref="InvalidDataException">One is no image, a damaged one, or one that the preprocessing does not take; the message says which, counted from 0.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
     public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<ReadOnlyMemory<byte>> encodedImages, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(encodedImages);
-        return EmbedBatches(encodedImages, (encoded, index) => RgbImage.Decode(encoded, $"image {index}", _options.ApplyExifOrientation), cancellationToken);
+        return EmbedBatches(
+            encodedImages, (_, index) => $"image {index}", (encoded, source) => RgbImage.Decode(encoded, source, _options.ApplyExifOrientation), cancellationToken);
     }
 
     /// <summary>Embeds images, in batches: while the model computes one, the next is resized on all cores.</summary>
@@ -200,7 +204,7 @@ public sealed class SiglipImageEmbedder : IDisposable
     public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<RgbImage> images, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(images);
-        return EmbedBatches(images, (image, _) => image, cancellationToken);
+        return EmbedBatches(images, (_, index) => $"image {index}", (image, _) => image, cancellationToken);
     }
 
     /// <summary>Frees the model. Does not wait for a forward pass in flight on another thread: that pass ends as usual, and frees the model then.</summary>
@@ -262,7 +266,7 @@ public sealed class SiglipImageEmbedder : IDisposable
     }
 
     private async IAsyncEnumerable<SiglipImageEmbedding> EmbedBatches<T>(
-        IAsyncEnumerable<T> items, Func<T, long, RgbImage> decode, [EnumeratorCancellation] CancellationToken cancellationToken)
+        IAsyncEnumerable<T> items, Func<T, long, string> nameOf, Func<T, string, RgbImage> decode, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await using IAsyncEnumerator<T[]> chunks = items.Chunk(Math.Min(_options.BatchSize, MaxCount(Output))).GetAsyncEnumerator(stop.Token);
@@ -293,11 +297,11 @@ public sealed class SiglipImageEmbedder : IDisposable
             T[] chunk = chunks.Current;
             long first = read;
             read += chunk.Length;
-            return await Task.Run(() => Prepare(chunk, first, decode, stop.Token), stop.Token);
+            return await Task.Run(() => Prepare(chunk, i => nameOf(chunk[i], first + i), decode, stop.Token), stop.Token);
         }
     }
 
-    private Batch Prepare<T>(T[] items, long first, Func<T, long, RgbImage> decode, CancellationToken cancellationToken)
+    private Batch Prepare<T>(T[] items, Func<int, string> nameOf, Func<T, string, RgbImage> decode, CancellationToken cancellationToken)
     {
         var batch = new Batch(CreateBatch(), new Exception?[items.Length]);
         batch.Images.Ensure(items.Length - 1);
@@ -307,7 +311,8 @@ public sealed class SiglipImageEmbedder : IDisposable
             {
                 try
                 {
-                    batch.Images.Preprocess(i, decode(items[i], first + i));
+                    string name = nameOf(i);
+                    Preprocess(batch.Images, i, decode(items[i], name), name);
                 }
                 catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
                 {
@@ -319,6 +324,27 @@ public sealed class SiglipImageEmbedder : IDisposable
         if (!_options.BadImagesAreMissing && batch.Errors.FirstOrDefault(error => error is not null) is { } bad)
             ExceptionDispatchInfo.Throw(bad);
         return batch;
+    }
+
+    private static void Preprocess(PixelValueBatch batch, int slot, RgbImage image, string name)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        try
+        {
+            batch.Preprocess(slot, image);
+        }
+        catch (ArgumentException e)
+        {
+            throw UnfitImage.Named(name, e);
+        }
+    }
+
+    private float[] Embed(RgbImage image, string name)
+    {
+        PixelValueBatch batch = CreateBatch();
+        batch.Ensure(0);
+        Preprocess(batch, 0, image, name);
+        return Embed(batch, 1, Output).Get(Output, 0).ToArray();
     }
 
     private SiglipImageEmbedding ResultOf(long index, SiglipImageEmbeddings embeddings, int slot, Exception? error)

@@ -8,7 +8,7 @@ namespace Siglip.Core;
 /// <remarks>Source: transformers, image_processing_siglip.py.</remarks>
 public sealed record SiglipImageProcessorConfig : SiglipImageProcessorConfigBase
 {
-    private const int MaxSide = 16_384;
+    internal const int MaxSide = 16_384;
 
     /// <summary>Creates the preprocessing of google/siglip-base-patch16-224.</summary>
     public SiglipImageProcessorConfig()
@@ -17,10 +17,10 @@ public sealed record SiglipImageProcessorConfig : SiglipImageProcessorConfigBase
 
     private SiglipImageProcessorConfig(JsonFields fields, int height, int width) : base(fields, ImageResampling.Bicubic) => (Height, Width) = (height, width);
 
-    /// <summary>Height after resizing, in pixels (<c>size.height</c>). At least 1; the default is 224.</summary>
+    /// <summary>Height after resizing, in pixels (<c>size.height</c>). From 1 to 16,384, and at most <see cref="RgbImage.MaxPixels"/> pixels with the width; the default is 224.</summary>
     public int Height { get; init; } = 224;
 
-    /// <summary>Width after resizing, in pixels (<c>size.width</c>). At least 1; the default is 224.</summary>
+    /// <summary>Width after resizing, in pixels (<c>size.width</c>). From 1 to 16,384, and at most <see cref="RgbImage.MaxPixels"/> pixels with the height; the default is 224.</summary>
     public int Width { get; init; } = 224;
 
     /// <summary>Reads a <c>preprocessor_config.json</c>.</summary>
@@ -66,7 +66,9 @@ public sealed record SiglipImageProcessorConfig : SiglipImageProcessorConfigBase
     }
 
     private protected override string? SizeFault =>
-        Height is < 1 or > MaxSide || Width is < 1 or > MaxSide ? $"size is {Height} x {Width}, expected sides from 1 to {MaxSide}." : null;
+        Height is < 1 or > MaxSide || Width is < 1 or > MaxSide ? $"size is {Height} x {Width}, expected sides from 1 to {MaxSide}."
+        : (long)Height * Width > RgbImage.MaxPixels ? $"size is {Height} x {Width}, expected at most {RgbImage.MaxPixels} pixels in all."
+        : null;
 
     private protected override JsonObject ToJsonObject()
     {

@@ -26,6 +26,6 @@ internal static class SiglipPrecisionDtype
         SiglipPrecision.Float32 => ScalarType.Float32,
         SiglipPrecision.BFloat16 => ScalarType.BFloat16,
         SiglipPrecision.Float16 => ScalarType.Float16,
-        _ => throw new ArgumentOutOfRangeException(nameof(precision), precision, "Expected Float32, BFloat16 or Float16."),
+        _ => throw new ArgumentOutOfRangeException($"Precision is {(int)precision}, expected Float32, BFloat16 or Float16.", innerException: null),
     };
 }

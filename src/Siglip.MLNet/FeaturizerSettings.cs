@@ -85,13 +85,13 @@ internal sealed record FeaturizerSettings
         if (string.IsNullOrEmpty(Model))
             throw new ArgumentException("The model is empty. Name the folder of a checkpoint, or 'nano'.", nameof(Model));
         if (BatchSize < 1)
-            throw new ArgumentOutOfRangeException(nameof(BatchSize), BatchSize, "A batch has at least 1 image.");
+            throw new ArgumentOutOfRangeException($"BatchSize is {BatchSize}, expected at least 1.", innerException: null);
         if (!Enum.IsDefined(BadImages))
             throw new ArgumentOutOfRangeException(nameof(BadImages), BadImages, "There is no such handling of bad images.");
         if (!Enum.IsDefined(Precision))
-            throw new ArgumentOutOfRangeException(nameof(Precision), Precision, "There is no such precision.");
+            throw new ArgumentOutOfRangeException($"Precision is {(int)Precision}, expected Float32, BFloat16 or Float16.", innerException: null);
         if (!Enum.IsDefined(ImageBackend))
-            throw new ArgumentOutOfRangeException(nameof(ImageBackend), ImageBackend, "There is no such image backend.");
+            throw new ArgumentOutOfRangeException($"ImageBackend is {(int)ImageBackend}, expected Pillow or Torchvision.", innerException: null);
     }
 
     /// <summary>What the embedder gets of the settings.</summary>

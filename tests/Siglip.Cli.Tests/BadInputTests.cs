@@ -150,6 +150,41 @@ public sealed class BadInputTests
     }
 
     [TestMethod]
+    [DataRow("embed x --output e.npy --batch-size x", "--batch-size is 'x', expected a whole number from 1 to 2147483647.")]
+    [DataRow("embed x --output e.npy --batch-size 99999999999", "--batch-size is '99999999999', expected a whole number from 1 to 2147483647.")]
+    [DataRow("embed x --output e.npy --max-num-patches 0", "--max-num-patches is '0', expected a whole number from 1 to 65536.")]
+    [DataRow("embed x --output e.npy --max-num-patches x", "--max-num-patches is 'x', expected a whole number from 1 to 65536.")]
+    [DataRow("embed x --output e.npy --image-size 99999", "--image-size is '99999', expected S or HEIGHTxWIDTH in pixels,")]
+    [DataRow("embed x --output e.npy --image-size 16384", "at most 178956970 pixels")]
+    [DataRow("embed x --output e.npy --precision float64", "--precision is 'float64', expected float32, bfloat16 or float16")]
+    [DataRow("embed x --output e.npy --output-kind all", "--output-kind is 'all', expected pooled, mean or patches.")]
+    [DataRow("embed x --output e.npy --on-error stop", "--on-error is 'stop', expected fail or missing.")]
+    [DataRow("embed x --output e.npy --shard 4/4", "--shard is '4/4', expected I/N")]
+    [DataRow("train x --output m.zip --l2 x", "--l2 is 'x', expected a number of at least 0.")]
+    [DataRow("train x --output m.zip --held-out 0,5", "--held-out is '0,5', expected a number above 0 and below 1.")]
+    [DataRow("train x --output m.zip --seed 1.5", "--seed is '1.5', expected a whole number from")]
+    [DataRow("finetune x --output o --model nano --epochs x", "--epochs is 'x', expected a whole number from 1")]
+    [DataRow("finetune x --output o --model nano --learning-rate NaN", "--learning-rate is 'NaN', expected a number above 0.")]
+    [DataRow("finetune x --output o --model nano --dtype e4", "--dtype is 'e4', expected float32, bfloat16 or float16")]
+    [DataRow("finetune x --output o --model nano --config c", "name one of them, not both.")]
+    [DataRow("forward --input a --output b --expected c --tolerance x", "--tolerance is 'x', expected a number of at least 0.")]
+    [DataRow("info nano --variants", "MODEL and --variants are given; name one of them, not both.")]
+    [DataRow("fly away", "There is no verb 'fly'; the verbs are train, evaluate, predict,")]
+    public void A_wrong_value_is_one_line_that_names_the_option_the_value_and_what_is_expected(string arguments, string sentence)
+    {
+        using var folder = new TestFolder();
+
+        SiglipResult result = SiglipProcess.Run(folder.Path, arguments.Split(' '));
+
+        Assert.AreEqual(2, result.ExitCode, result.Errors);
+        string[] lines = result.Errors.TrimEnd().Split('\n');
+        Assert.HasCount(2, lines, result.Errors);
+        Assert.StartsWith("siglip: ", lines[0]);
+        Assert.Contains(sentence, lines[0]);
+        Assert.Contains("--help", lines[1]);
+    }
+
+    [TestMethod]
     public void Devices_that_do_not_exist()
     {
         using var folder = new TestFolder();

@@ -80,7 +80,7 @@ public sealed class CheckpointVerbTests
         SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.NaFlex, "--input", "x.safetensors", "--output", "z.safetensors")
             .Failed("'x.safetensors' has no tensor 'pixel_attention_mask' and no tensor 'spatial_shapes'; a model with variable resolution (NaFlex) needs pixel_values,");
         SiglipProcess.Run(folder.Path, "forward", "--model", TestFolder.VisionOnly, "--input", inputs, "--output", "z.safetensors")
-            .Failed("pixelValues has shape [4, 22, 192], expected [batch, 3, 32, 32]");
+            .Failed($"pixel_values of '{inputs}' has shape [4, 22, 192], expected [batch, 3, 32, 32]");
         CollectionAssert.AreEqual((string[])["x.safetensors", "y.safetensors"], folder.Entries());
     }
 
@@ -287,7 +287,8 @@ public sealed class CheckpointVerbTests
         Assert.AreEqual(((SiglipVisionConfig)variant.Config, (SiglipImageProcessorConfig)variant.ProcessorConfig), FinetuneVerb.ReadArchitecture(variant.HubId));
         SiglipProcess.Run(folder.Path, "finetune", images, "--config", "google/siglip2-base-patch16-naflex", "--output", "other").Failed("has variable resolution (NaFlex), which is not trained here");
         SiglipProcess.Run(folder.Path, "finetune", images, "--config", "google/siglip-base-patch16-225", "--output", "other")
-            .Failed("The configuration 'google/siglip-base-patch16-225' does not exist; name a config.json, or a known checkpoint such as google/siglip-base-patch16-224.");
+            .Failed("The configuration 'google/siglip-base-patch16-225' does not exist; name a config.json, or a known checkpoint such as google/siglip-base-patch16-224,");
+        SiglipProcess.Run(folder.Path, "finetune", images, "--model", TestFolder.NaFlex, "--output", "other", "--validation-share", "0").Failed("cannot be fine-tuned yet; train a classifier on its embeddings instead: siglip train");
     }
 
     [TestMethod]
@@ -359,7 +360,7 @@ public sealed class CheckpointVerbTests
         SiglipResult predicted = SiglipProcess.Run(folder.Path, "predict", "nano", TestFolder.NewSamples).Succeeded();
         Assert.HasCount(51, predicted.Output.TrimEnd().Split('\n'));
 
-        SiglipProcess.Run(folder.Path, "predict", TestFolder.VisionOnly, TestFolder.NewSamples).Failed("has no classifier");
+        SiglipProcess.Run(folder.Path, "predict", TestFolder.VisionOnly, TestFolder.NewSamples).Failed("has no classifier; train one on its embeddings: siglip train FOLDER --model");
     }
 
     // The rows of a table as "heading: value"; where a heading has several values, the others have none.

@@ -121,6 +121,52 @@ public sealed class EmbedTests
     }
 
     [TestMethod]
+    public void An_image_of_another_size_is_a_bad_image_if_images_are_not_resized()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images"), wide = Path.Combine(images, "ship", "wide.png");
+        string model = folder.CopyCheckpoint("model"), classifier = folder.CopyCheckpoint("classifier", TestFolder.Classifier);
+        foreach (string file in (string[])[Path.Combine(model, "preprocessor_config.json"), Path.Combine(classifier, "preprocessor_config.json")])
+            File.WriteAllText(file, """{ "do_resize": false, "size": 32 }""");
+        SiglipProcess.Run(folder.Path, "train", images, "--model", "model", "--output", "m.zip").Succeeded();
+        File.Copy(TestFolder.WideImage, wide);
+
+        SiglipProcess.Run(folder.Path, "embed", images, "--model", "model", "--output", "e.npy").Failed($"'{wide}': The image has ");
+        SiglipProcess.Run(folder.Path, "train", images, "--model", "model", "--output", "n.zip").Failed($"'{wide}': The image has ");
+        SiglipResult embedded = SiglipProcess.Run(folder.Path, "embed", images, "--model", "model", "--output", "e.npy", "--on-error", "missing");
+        foreach (SiglipResult result in (SiglipResult[])[embedded, SiglipProcess.Run(folder.Path, "predict", "classifier", images), SiglipProcess.Run(folder.Path, "predict", "m.zip", images)])
+        {
+            Assert.AreEqual(3, result.ExitCode, result.Errors);
+            Assert.Contains($"siglip: '{wide}': The image has ", result.Errors);
+            Assert.Contains("because do_resize is false", result.Errors);
+            Assert.Contains("1 of 9 images could not be read.", result.Errors);
+        }
+    }
+
+    [TestMethod]
+    public void Files_that_are_left_out_because_of_their_extensions_are_counted()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images");
+        SiglipResult all = SiglipProcess.Run(folder.Path, "embed", "images", "--output", "e.npy", "--model", TestFolder.VisionOnly).Succeeded();
+        Assert.DoesNotContain("left out", all.Errors);
+        foreach (string name in (string[])["a.tiff", "b.TIFF", "c.ico", ".hidden.txt"])
+            File.WriteAllText(Path.Combine(images, "ship", name), "");
+
+        foreach (string[] command in (string[][])[["embed", "images", "--output", "e.npy", "--model", TestFolder.VisionOnly], ["predict", "nano", "images"], ["evaluate", "nano", "images"],
+            ["train", "images", "--output", "m.zip"], ["finetune", "images", "--model", "nano", "--output", "o", "--epochs", "1", "--validation", "images"]])
+        {
+            SiglipResult result = SiglipProcess.Run(folder.Path, command).Succeeded();
+            Assert.Contains("siglip: 3 files of images are left out because of the extension: .ico, .tiff (read are .bmp, .gif, .jpeg, .jpg, .png, .webp).\n", result.Errors, command[0]);
+        }
+
+        Directory.CreateDirectory(Path.Combine(folder.Path, "other"));
+        File.WriteAllText(Path.Combine(folder.Path, "other", "README"), "");
+        SiglipProcess.Run(folder.Path, "embed", "other", "--output", "e.npy")
+            .Failed("There are no images in other: expected files ending in .bmp, .gif, .jpeg, .jpg, .png, .webp, found no extension.");
+    }
+
+    [TestMethod]
     public void Patches_of_different_numbers_are_padded_with_zeros_and_their_grids_lie_beside_them()
     {
         using var folder = new TestFolder();
@@ -181,7 +227,7 @@ public sealed class EmbedTests
         var sized = new SiglipImageEmbedderOptions { InterpolatePositionEncoding = true, ImageHeight = 40, ImageWidth = 64 };
 
         Check(["--image-size", "40x64", "--interpolate-pos-encoding"], sized);
-        Check(["--image-size", "48", "--interpolate-pos-encoding", "--precision", "bfloat16"], sized with { ImageHeight = 48, ImageWidth = 48, Precision = SiglipPrecision.BFloat16 });
+        Check(["--image-size", "48", "--interpolate-pos-encoding", "--precision", "BF16"], sized with { ImageHeight = 48, ImageWidth = 48, Precision = SiglipPrecision.BFloat16 });
         Check(["--image-size", "32x32", "--precision", "float16", "--apply-exif-orientation"], new() { Precision = SiglipPrecision.Float16, ApplyExifOrientation = true });
         Check(["--image-backend", "torchvision"], new() { ImageBackend = SiglipImageBackend.Torchvision });
         Check(["--image-backend", "pillow"], new());
@@ -200,8 +246,7 @@ public sealed class EmbedTests
         using var folder = new TestFolder();
 
         Embed(TestFolder.VisionOnly, "--image-size", "40x64").Failed("--image-size is 40x64 (height x width), the model's images have 32x32 pixels; add --interpolate-pos-encoding");
-        Embed(TestFolder.VisionOnly, "--image-size", "7x64", "--interpolate-pos-encoding").Failed("images of 7 x 64 pixels, smaller than the model's patches of 8 x 8");
-        Embed(TestFolder.VisionOnly, "--image-size", "99999", "--interpolate-pos-encoding").Failed("size is 99999 x 99999, expected sides from 1 to 16384");
+        Embed(TestFolder.VisionOnly, "--image-size", "7x64", "--interpolate-pos-encoding").Failed("--image-size asks for images of 7 x 64 pixels (height x width), smaller than the model's patches of 8 x 8");
         Embed(TestFolder.VisionOnly, "--max-num-patches", "9").Failed("--max-num-patches is for models with variable resolution (NaFlex)");
         Embed(TestFolder.NaFlex, "--image-size", "40").Failed("--image-size is for models with fixed resolution");
         Embed(TestFolder.NaFlex, "--interpolate-pos-encoding").Failed("--interpolate-pos-encoding is for models with fixed resolution");

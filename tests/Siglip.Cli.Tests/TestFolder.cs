@@ -36,11 +36,11 @@ internal sealed class TestFolder : IDisposable
     }
 
     /// <summary>A copy of a small checkpoint, to be damaged.</summary>
-    public string CopyCheckpoint(string name)
+    public string CopyCheckpoint(string name, string? from = null)
     {
         string to = Directory.CreateDirectory(System.IO.Path.Combine(Path, name)).FullName;
         foreach (string file in (string[])["config.json", "preprocessor_config.json", "model.safetensors"])
-            File.WriteAllBytes(System.IO.Path.Combine(to, file), File.ReadAllBytes(System.IO.Path.Combine(VisionOnly, file)));
+            File.WriteAllBytes(System.IO.Path.Combine(to, file), File.ReadAllBytes(System.IO.Path.Combine(from ?? VisionOnly, file)));
         return to;
     }
 

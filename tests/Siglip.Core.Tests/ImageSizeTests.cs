@@ -87,12 +87,13 @@ public sealed class ImageSizeTests
 
     [TestMethod]
     [DataRow(48, 32, false, "ImageHeight and ImageWidth ask for images of 48 x 32 pixels (height x width), the model expects 32 x 32. Leave them out, or set InterpolatePositionEncoding")]
-    [DataRow(7, 32, true, "images of 7 x 32 pixels, smaller than the model's patches of 8 x 8; make them larger")]
-    [DataRow(32, 1, true, "images of 32 x 1 pixels, smaller than the model's patches")]
-    [DataRow(0, 32, true, "size is 0 x 32, expected sides from 1 to 16384")]
+    [DataRow(7, 32, true, "ImageHeight and ImageWidth ask for images of 7 x 32 pixels (height x width), smaller than the model's patches of 8 x 8; make them larger")]
+    [DataRow(32, 1, true, "ImageHeight and ImageWidth ask for images of 32 x 1 pixels (height x width), smaller than the model's patches")]
+    [DataRow(0, 32, true, "ImageHeight and ImageWidth: size is 0 x 32, expected sides from 1 to 16384")]
     [DataRow(-48, 48, true, "size is -48 x 48, expected sides from 1 to 16384")]
     [DataRow(32, 16385, true, "size is 32 x 16385, expected sides from 1 to 16384")]
     [DataRow(int.MaxValue, int.MaxValue, true, "expected sides from 1 to 16384")]
+    [DataRow(16384, 16384, true, "size is 16384 x 16384, expected at most 178956970 pixels in all")]
     public void A_size_that_is_not_possible_is_refused(int height, int width, bool interpolate, string message)
     {
         SiglipImageEmbedderOptions options = Size(height, width) with { InterpolatePositionEncoding = interpolate };
@@ -103,8 +104,8 @@ public sealed class ImageSizeTests
     public void More_patch_embeddings_than_one_array_holds_are_refused()
     {
         var config = new SiglipVisionConfig { HiddenSize = 1152, PatchSize = 8, ImageSize = 64 };
-        Assert.Contains("One image would have 4,194,304 patches, whose embeddings of 1152 values each do not fit into one array (at most 2,147,483,591); lower ImageHeight",
-            Assert.ThrowsExactly<ArgumentException>(() => VisionTower.CheckFit(config, new SiglipImageProcessorConfig(), Size(16384, 16384))).Message);
+        Assert.Contains("One image would have 2,097,152 patches, whose embeddings of 1152 values each do not fit into one array (at most 2,147,483,591); lower ImageHeight",
+            Assert.ThrowsExactly<ArgumentException>(() => VisionTower.CheckFit(config, new SiglipImageProcessorConfig(), Size(16384, 8192))).Message);
         var naFlex = new Siglip2VisionConfig { HiddenSize = 65536, NumAttentionHeads = 1, PatchSize = 8 };
         Assert.Contains("One image would have 65,536 patches, whose embeddings of 65536 values each do not fit into one array (at most 2,147,483,591); lower MaxNumPatches",
             Assert.ThrowsExactly<ArgumentException>(() => VisionTower.CheckFit(

@@ -178,8 +178,26 @@ public sealed class SiglipImageEmbedderTests
         RgbImage[] images = [new(4, 4, new byte[48]), new(32, 32, new byte[3072])];
 
         Assert.Contains("do_resize is false", Assert.ThrowsExactly<ArgumentException>(() => embedder.EmbedBatch(images, embedder.Output)).Message);
-        Assert.Contains("do_resize is false", (await Assert.ThrowsExactlyAsync<ArgumentException>(
+        Assert.AreEqual("image 0: The image has 4 x 4 pixels (width x height), expected 32 x 32, because do_resize is false. Resize the image first, or set "
+            + "do_resize to true.", (await Assert.ThrowsExactlyAsync<InvalidDataException>(
             async () => await embedder.EmbedAsync(images.ToAsyncEnumerable(), Token).ToArrayAsync(Token))).Message);
+        Assert.StartsWith($"'{Files[0]}': The image has ", Assert.ThrowsExactly<InvalidDataException>(() => embedder.Embed(Files[0])).Message);
+    }
+
+    [TestMethod]
+    public async Task An_image_of_another_size_is_missing_where_that_is_asked_for()
+    {
+        using SiglipVisionModel model = SiglipVisionModel.FromPretrained(ReferenceModels.Folder("vision_only"));
+        using var embedder = new SiglipImageEmbedder(
+            model, new SiglipImageProcessorConfig { Height = 32, Width = 32, DoResize = false }, new SiglipImageEmbedderOptions { BadImagesAreMissing = true });
+        RgbImage[] images = [new(32, 32, new byte[3072]), new(4, 4, new byte[48])];
+
+        SiglipImageEmbedding[] found = await embedder.EmbedAsync(images.ToAsyncEnumerable(), Token).ToArrayAsync(Token);
+
+        Assert.IsNull(found[0].Error);
+        Assert.IsTrue(found[0].Values.All(float.IsFinite));
+        Assert.StartsWith("image 1: ", found[1].Error!.Message);
+        Assert.IsTrue(found[1].Values.All(float.IsNaN));
     }
 
     [TestMethod]
@@ -289,7 +307,7 @@ public sealed class SiglipImageEmbedderTests
                 () => new SiglipImageEmbedder(model, processor with { Width = 24, DoResize = resize })).Message);
         }
 
-        Assert.Contains("The model expects images of 1 channels", Assert.ThrowsExactly<ArgumentException>(
+        Assert.Contains("The model expects images with 1 channel, but image files are read as RGB", Assert.ThrowsExactly<ArgumentException>(
             () => SiglipImageEmbedder.FromPretrained(ReferenceModels.Folder("odd_config"))).Message);
         Assert.ThrowsExactly<ArgumentException>(() => new SiglipImageEmbedder(model, processor, new() { Device = "gpu" }));
     }
@@ -315,7 +333,8 @@ public sealed class SiglipImageEmbedderTests
         RgbImage image = RgbImage.Load(Files[0]);
         using var first = new SemaphoreSlim(0);
 
-        Task[] workers = [.. Enumerable.Range(0, 2).Select(_ => Task.Run(() =>
+        // Threads of their own: on a machine of two cores, they would leave the thread pool none for the rest of this test.
+        Task[] workers = [.. Enumerable.Range(0, 2).Select(_ => Task.Factory.StartNew(() =>
         {
             bool signalled = false;
             try
@@ -332,7 +351,7 @@ public sealed class SiglipImageEmbedderTests
             {
                 Assert.IsTrue(signalled);
             }
-        }, Token))];
+        }, Token, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
         Task started = Task.WhenAll(first.WaitAsync(Token), first.WaitAsync(Token));
         await Task.WhenAny([started, .. workers]); // a worker that fails ends before it has started
         embedder.Dispose();

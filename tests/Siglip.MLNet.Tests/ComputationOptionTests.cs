@@ -152,8 +152,8 @@ public sealed class ComputationOptionTests
     }
 
     [TestMethod]
-    [DataRow(0, "There is no such precision")]
-    [DataRow(1, "There is no such image backend")]
+    [DataRow(0, "expected Float32, BFloat16 or Float16.")]
+    [DataRow(1, "expected Pillow or Torchvision.")]
     [DataRow(2, "77 in place of true or false")]
     [DataRow(3, "expected sides from 1 to 16384")]
     [DataRow(7, "expected sides from 1 to 16384")]

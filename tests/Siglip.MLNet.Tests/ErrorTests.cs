@@ -98,7 +98,7 @@ public sealed class ErrorTests
     }
 
     [TestMethod]
-    [DataRow(1, 16, true, "expects images of 1 channels")]
+    [DataRow(1, 16, true, "expects images with 1 channel, but image files are read as RGB, 3 channels.")]
     [DataRow(3, 20, true, "makes images of 20 x 20 pixels, the model expects 16 x 16")]
     [DataRow(3, 20, false, "makes images of 20 x 20 pixels, the model expects 16 x 16")]
     public void A_checkpoint_that_does_not_fit_itself_is_an_error_of_the_estimator(int channels, int size, bool resize, string message)
@@ -131,7 +131,7 @@ public sealed class ErrorTests
     public void Options_out_of_range_are_refused()
     {
         SiglipImageFeaturizingOptions good = Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding));
-        Refuse<ArgumentOutOfRangeException>(good with { BatchSize = 0 }, "at least 1");
+        Refuse<ArgumentOutOfRangeException>(good with { BatchSize = 0 }, "BatchSize is 0, expected at least 1.");
         Refuse<ArgumentOutOfRangeException>(good with { GpuDeviceId = -1 }, "from 0");
         Refuse<ArgumentOutOfRangeException>(good with { BadImages = (BadImageHandling)9 }, "bad images");
         Refuse<ArgumentOutOfRangeException>(Options("Path", ("Embedding", (SiglipOutputKind)9)), "'Embedding'");

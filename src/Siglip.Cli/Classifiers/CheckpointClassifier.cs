@@ -24,6 +24,9 @@ internal sealed class CheckpointClassifier : IImageClassifier
     {
         Device device = TorchDevice.Find(deviceName);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        if (!checkpoint.Tensors.ContainsKey("classifier.weight"))
+            throw new InvalidOperationException($"'{checkpoint.Source}' has no classifier; train one on its embeddings: "
+                + CommandText.Of("train", "FOLDER", "--model", model, "--output", "model.zip"));
         if ((checkpoint.Config, checkpoint.ProcessorConfig) is not (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig))
             throw new InvalidOperationException($"'{checkpoint.Source}' is a model with variable resolution (NaFlex), whose classifiers are not supported; "
                 + $"train one on its embeddings: {CommandText.Of("train", "FOLDER", "--model", model, "--output", "model.zip")}");
@@ -35,19 +38,19 @@ internal sealed class CheckpointClassifier : IImageClassifier
     }
 
     /// <inheritdoc/>
-    public IEnumerable<(string? Label, float[] Probabilities)> Classify(IEnumerable<string> paths)
+    public IEnumerable<(string? Label, float[] Probabilities, string? Fault)> Classify(IReadOnlyList<string> paths)
     {
         foreach (string[] batch in paths.Chunk(BatchSize))
         {
             float[] pixelValues = new float[batch.Length * _processor.PixelValueCount];
-            bool[] read = new bool[batch.Length];
-            ParallelLoop.For(batch.Length, i => read[i] = TryRead(batch[i], pixelValues.AsSpan(i * _processor.PixelValueCount, _processor.PixelValueCount)));
+            var faults = new string?[batch.Length];
+            ParallelLoop.For(batch.Length, i => faults[i] = Read(batch[i], pixelValues.AsSpan(i * _processor.PixelValueCount, _processor.PixelValueCount)));
 
             float[] probabilities = Probabilities(pixelValues, batch.Length); // [batch, labels]
             for (int i = 0; i < batch.Length; i++)
             {
                 float[] row = probabilities[(i * Labels.Count)..((i + 1) * Labels.Count)];
-                yield return (read[i] ? Labels[Array.IndexOf(row, row.Max())] : null, row);
+                yield return (faults[i] is null ? Labels[Array.IndexOf(row, row.Max())] : null, row, faults[i]);
             }
         }
     }
@@ -62,16 +65,21 @@ internal sealed class CheckpointClassifier : IImageClassifier
         return _model.Forward(pixels, _settings.InterpolatePositionEncoding).to(float32).softmax(-1).cpu().data<float>().ToArray(); // [batch, labels]
     }
 
-    private bool TryRead(string path, Span<float> pixelValues)
+    // Null, or why there are no pixel values.
+    private string? Read(string path, Span<float> pixelValues)
     {
         try
         {
             _processor.Preprocess(RgbImage.Load(path, _settings.ApplyExifOrientation), pixelValues);
-            return true;
+            return null;
+        }
+        catch (ArgumentException e)
+        {
+            return UnfitImage.Named($"'{path}'", e).Message;
         }
         catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
         {
-            return false;
+            return e.Message;
         }
     }
 }

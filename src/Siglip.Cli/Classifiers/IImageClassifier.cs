@@ -7,6 +7,6 @@ internal interface IImageClassifier : IDisposable
     IReadOnlyList<string> Labels { get; }
 
     /// <summary>Classifies images, in batches, in their order.</summary>
-    /// <returns>The label and the probabilities of each image; a null label if the image could not be read.</returns>
-    IEnumerable<(string? Label, float[] Probabilities)> Classify(IEnumerable<string> paths);
+    /// <returns>The label and the probabilities of each image; a null label, and why in one sentence, if there are none.</returns>
+    IEnumerable<(string? Label, float[] Probabilities, string? Fault)> Classify(IReadOnlyList<string> paths);
 }

@@ -20,18 +20,4 @@ internal static class ImageClassifier
         settings.CheckNone(model);
         return SavedModelClassifier.Load(model, CommonOptions.GpuDeviceId(device));
     }
-
-    /// <summary>One sentence about an image that gave no label.</summary>
-    public static string WhyUnreadable(string path)
-    {
-        try
-        {
-            RgbImage.Load(path);
-            return $"'{path}' gave no probabilities; the model may be damaged.";
-        }
-        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
-        {
-            return e.Message;
-        }
-    }
 }

@@ -62,7 +62,7 @@ internal sealed class SavedModelClassifier : IImageClassifier
     }
 
     /// <inheritdoc/>
-    public IEnumerable<(string? Label, float[] Probabilities)> Classify(IEnumerable<string> paths)
+    public IEnumerable<(string? Label, float[] Probabilities, string? Fault)> Classify(IReadOnlyList<string> paths)
     {
         IDataView images = _mlContext.Data.LoadFromEnumerable(paths.Select(path => new ImageRow { ImagePath = path }));
         IDataView predictions = Steps(_model).Aggregate(images, (view, step) =>
@@ -73,12 +73,26 @@ internal sealed class SavedModelClassifier : IImageClassifier
         ValueGetter<VBuffer<float>> getScore = cursor.GetGetter<VBuffer<float>>(score);
         VBuffer<float> scores = default;
         ReadOnlyMemory<char> text = default;
-        while (cursor.MoveNext())
+        for (int i = 0; cursor.MoveNext(); i++)
         {
             getScore(ref scores);
             getLabel(ref text);
             float[] probabilities = scores.DenseValues().ToArray();
-            yield return (probabilities.Any(float.IsNaN) ? null : text.ToString(), probabilities);
+            yield return probabilities.Any(float.IsNaN) ? (null, probabilities, WhyMissing(paths[i])) : (text.ToString(), probabilities, null);
+        }
+    }
+
+    // Missing values do not say why: the image is embedded once more.
+    private string WhyMissing(string path)
+    {
+        try
+        {
+            Steps(_model).OfType<SiglipImageFeaturizingTransformer>().FirstOrDefault()?.Embedder.Embed(path);
+            return $"'{path}' gave no probabilities; the model may be damaged.";
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+        {
+            return e.Message;
         }
     }
 

@@ -9,14 +9,11 @@ internal sealed class CheckpointOptions
 {
     public CheckpointOptions()
     {
-        Precision.AcceptOnlyFromAmong("float32", "bfloat16", "float16");
-        ImageBackend.AcceptOnlyFromAmong("pillow", "torchvision");
-        ImageSize.Validators.Add(result =>
-        {
-            if (ParseSize(result.GetValueOrDefault<string?>()) is null)
-                result.AddError($"--image-size is '{result.GetValueOrDefault<string?>()}', expected S or HEIGHTxWIDTH in pixels, such as 384 or 256x512.");
-        });
-        MaxNumPatches.Accept(value => value >= 1, "at least 1");
+        Precision.Precision();
+        ImageBackend.OneOf("pillow", "torchvision");
+        ImageSize.Expect(text => ParseSize(text) is not null, $"S or HEIGHTxWIDTH in pixels, such as 384 or 256x512, with sides from 1 to {SiglipImageProcessorConfig.MaxSide}"
+            + $" and at most {RgbImage.MaxPixels} pixels in all");
+        MaxNumPatches.Within(1, Siglip2ImageProcessorConfig.MaxPatches);
     }
 
     public Option<string?> Precision { get; } = new("--precision")
@@ -49,7 +46,7 @@ internal sealed class CheckpointOptions
     /// <summary>What the command line says; the default for options that the verb does not have.</summary>
     public CheckpointSettings Read(ParseResult parsed) => new()
     {
-        Precision = parsed.GetValue(Precision) is { } precision ? Enum.Parse<SiglipPrecision>(precision, ignoreCase: true) : null,
+        Precision = CommonOptions.PrecisionOf(parsed.GetValue(Precision)),
         ImageBackend = parsed.GetValue(ImageBackend) is { } backend ? Enum.Parse<SiglipImageBackend>(backend, ignoreCase: true) : null,
         ImageSize = ParseSize(parsed.GetValue(ImageSize)),
         InterpolatePositionEncoding = parsed.GetValue(InterpolatePositionEncoding),
@@ -63,7 +60,8 @@ internal sealed class CheckpointOptions
         return sides.Length is 1 or 2
             && int.TryParse(sides[0], NumberStyles.None, CultureInfo.InvariantCulture, out int height)
             && int.TryParse(sides[^1], NumberStyles.None, CultureInfo.InvariantCulture, out int width)
-            && height > 0 && width > 0
+            && height is > 0 and <= SiglipImageProcessorConfig.MaxSide && width is > 0 and <= SiglipImageProcessorConfig.MaxSide
+            && (long)height * width <= RgbImage.MaxPixels
                 ? (height, width)
                 : null;
     }

@@ -55,6 +55,15 @@ internal sealed record CheckpointSettings
                 + "option out, or train another model with it.");
     }
 
+    /// <summary>A message of the library in the words of the command line.</summary>
+    public static string InOptionNames(string message) => message
+        .Replace("ImageHeight and ImageWidth", "--image-size", StringComparison.Ordinal)
+        .Replace("--image-size ask for", "--image-size asks for", StringComparison.Ordinal)
+        .Replace("MaxNumPatches", "--max-num-patches", StringComparison.Ordinal)
+        .Replace("set InterpolatePositionEncoding", "add --interpolate-pos-encoding", StringComparison.Ordinal)
+        .Replace("(MeanPatchEmbedding)", "(--output-kind mean)", StringComparison.Ordinal)
+        .Replace("(PatchEmbeddings)", "(--output-kind patches)", StringComparison.Ordinal);
+
     public SiglipImageEmbedderOptions ToEmbedderOptions() => new()
     {
         Precision = Precision ?? SiglipPrecision.Float32,

@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
+using System.Numerics;
 using Siglip.Core;
 
 namespace Siglip.Cli;
@@ -22,14 +24,13 @@ internal static class CommonOptions
     public static Option<int> BatchSize()
     {
         var option = new Option<int>("--batch-size") { Description = "Images in one forward pass.", DefaultValueFactory = _ => 16 };
-        return option.Accept(value => value >= 1, "at least 1");
+        return option.Within(1);
     }
 
     public static Option<string?> OutputKind()
     {
         var option = new Option<string?>("--output-kind") { Description = "The embedding: pooled (the default), mean or patches." };
-        option.AcceptOnlyFromAmong("pooled", "mean", "patches");
-        return option;
+        return option.OneOf("pooled", "mean", "patches");
     }
 
     /// <summary>The number of the GPU that <see cref="Device"/> names; null for the CPU.</summary>
@@ -43,17 +44,69 @@ internal static class CommonOptions
 
     public static Option<bool> Json() => new("--json") { Description = "Write the result as JSON." };
 
-    /// <summary>Refuses other values, which are wrong usage.</summary>
+    /// <summary>Takes whole numbers of a range; others are wrong usage.</summary>
+    public static Option<int> Within(this Option<int> option, int least, int most = int.MaxValue) =>
+        option.Accept(value => value >= least && value <= most, WholeNumber(least, most));
+
+    /// <inheritdoc cref="Within(Option{int}, int, int)"/>
+    public static Option<int?> Within(this Option<int?> option, int least, int most = int.MaxValue) =>
+        option.Accept(value => value >= least && value <= most, WholeNumber(least, most));
+
+    /// <summary>Takes the numbers that are good; others are wrong usage.</summary>
+    /// <remarks>A parser, and no validator: what is no number is never asked for its value, which would be an exception.</remarks>
     public static Option<T> Accept<T>(this Option<T> option, Func<T, bool> isGood, string expected)
+        where T : struct, INumber<T>
+    {
+        option.CustomParser = result => Number(result, option, isGood, expected) ?? default;
+        return option;
+    }
+
+    /// <inheritdoc cref="Accept{T}(Option{T}, Func{T, bool}, string)"/>
+    public static Option<T?> Accept<T>(this Option<T?> option, Func<T, bool> isGood, string expected)
+        where T : struct, INumber<T>
+    {
+        option.CustomParser = result => Number(result, option, isGood, expected);
+        return option;
+    }
+
+    /// <summary>Takes texts that are good; others are wrong usage.</summary>
+    public static TOption Expect<TOption>(this TOption option, Func<string, bool> isGood, string expected)
+        where TOption : Option
     {
         option.Validators.Add(result =>
         {
-            if (result.Errors.Any() || result.GetValueOrDefault<T>() is not { } value || isGood(value))
-                return;
-            result.AddError(string.Create(CultureInfo.InvariantCulture, $"{option.Name} is {value}, expected {expected}."));
+            if (result.Tokens.FirstOrDefault(token => token.Value.Length > 0 && !isGood(token.Value)) is { } bad)
+                result.AddError($"{option.Name} is '{bad.Value}', expected {expected}.");
         });
         return option;
     }
+
+    /// <summary>Takes one of some words; others are wrong usage.</summary>
+    public static TOption OneOf<TOption>(this TOption option, params string[] words)
+        where TOption : Option
+    {
+        option.HelpName = string.Join('|', words);
+        option.CompletionSources.Add(words);
+        return option.Expect(words.Contains, $"{string.Join(", ", words[..^1])} or {words[^1]}");
+    }
+
+    /// <summary>Takes the name of a precision; others are wrong usage.</summary>
+    public static TOption Precision<TOption>(this TOption option)
+        where TOption : Option
+    {
+        option.HelpName = "float32|bfloat16|float16";
+        option.CompletionSources.Add("float32", "bfloat16", "float16");
+        return option.Expect(text => PrecisionOf(text) is not null, "float32, bfloat16 or float16 (or fp32, bf16, fp16)");
+    }
+
+    /// <summary>The precision of a name, whatever its case; null if there is none of that name.</summary>
+    public static SiglipPrecision? PrecisionOf(string? name) => name?.ToLowerInvariant() switch
+    {
+        "float32" or "fp32" => SiglipPrecision.Float32,
+        "bfloat16" or "bf16" => SiglipPrecision.BFloat16,
+        "float16" or "fp16" => SiglipPrecision.Float16,
+        _ => null,
+    };
 
     /// <summary>Refuses empty texts in all options and arguments.</summary>
     public static void RefuseEmpty(Command command)
@@ -85,4 +138,16 @@ internal static class CommonOptions
         "patches" => SiglipEmbeddingOutputs.PatchEmbeddings,
         _ => null,
     };
+
+    private static string WholeNumber(int least, int most) => string.Create(CultureInfo.InvariantCulture, $"a whole number from {least} to {most}");
+
+    private static T? Number<T>(ArgumentResult result, Option option, Func<T, bool> isGood, string expected)
+        where T : struct, INumber<T>
+    {
+        string text = string.Join(' ', result.Tokens.Select(token => token.Value));
+        if (T.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out T value) && isGood(value))
+            return value;
+        result.AddError($"{option.Name} is '{text}', expected {expected}.");
+        return null;
+    }
 }

@@ -25,13 +25,9 @@ internal static class EmbedVerb
         var checkpoint = new CheckpointOptions();
         var normalize = new Option<bool>("--normalize") { Description = "Scale each embedding to length 1." };
         var onError = new Option<string>("--on-error") { Description = "fail: stop at an image that cannot be read; missing: its row is NaN.", DefaultValueFactory = _ => "fail" };
-        onError.AcceptOnlyFromAmong("fail", "missing");
+        onError.OneOf("fail", "missing");
         var shard = new Option<string?>("--shard") { Description = "I/N: only part I (from 0) of N equal parts of the images." };
-        shard.Validators.Add(result =>
-        {
-            if (ParseShard(result.GetValueOrDefault<string?>()) is null)
-                result.AddError($"--shard is '{result.GetValueOrDefault<string?>()}', expected I/N with I from 0 to N - 1, such as 0/4.");
-        });
+        shard.Expect(text => ParseShard(text) is not null, "I/N with I from 0 to N - 1, such as 0/4");
 
         var command = new Command("embed", "Turn images into embeddings.")
         {
@@ -59,6 +55,8 @@ internal static class EmbedVerb
         bool keepGoing, CancellationToken cancellationToken)
     {
         string extension = Path.GetExtension(output).ToLowerInvariant();
+        if (Directory.Exists(output))
+            throw new ArgumentException($"The output '{output}' is a folder; name a file in it that ends in .npy or .csv.");
         if (extension is not (".npy" or ".csv"))
             throw new ArgumentException($"The output '{output}' ends in '{extension}', expected .npy or .csv.");
 
@@ -115,7 +113,7 @@ internal static class EmbedVerb
         staged.Commit();
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{files.Count:N0} images to {output}: float32 [{string.Join(", ", shape.Prepend(files.Count))}], {files.Count / Stopwatch.GetElapsedTime(start).TotalSeconds:F0} images/s"));
+            $"{files.Count:N0} image{(files.Count == 1 ? "" : "s")} to {output}: float32 [{string.Join(", ", shape.Prepend(files.Count))}], {files.Count / Stopwatch.GetElapsedTime(start).TotalSeconds:0.#} images/s"));
         if (shapesOutput is not null)
             Console.WriteLine($"Rows and columns of their patches to {shapesOutput}: int32 [{files.Count}, 2]");
         return CommandLineRunner.ReportFailed(failed, files.Count);

@@ -28,7 +28,7 @@ internal static class EvaluateVerb
     private static int Run(string modelPath, string folder, string device, CheckpointSettings settings, bool json, CancellationToken cancellationToken)
     {
         using IImageClassifier classifier = ImageClassifier.Load(modelPath, device, settings);
-        ImageFolderDataset dataset = ImageFolderDataset.Open(folder, minimumClasses: 1);
+        ImageFolderDataset dataset = ImageInputs.OpenDataset(folder, minimumClasses: 1);
         string[] unknown = [.. dataset.Labels.Except(classifier.Labels)];
         if (unknown.Length > 0)
             throw new InvalidDataException($"The model does not know the classes {string.Join(", ", unknown)}; it knows {string.Join(", ", classifier.Labels)}. "
@@ -38,11 +38,11 @@ internal static class EvaluateVerb
         var failed = new List<string>();
         int[][] confusion = [.. classifier.Labels.Select(_ => new int[classifier.Labels.Count])];
         Dictionary<string, int> index = classifier.Labels.Select((label, i) => (label, i)).ToDictionary(pair => pair.label, pair => pair.i);
-        foreach ((LabeledImage image, (string? label, _)) in dataset.Images.Zip(classifier.Classify(files)))
+        foreach ((LabeledImage image, (string? label, _, string? fault)) in dataset.Images.Zip(classifier.Classify(files)))
         {
             cancellationToken.ThrowIfCancellationRequested();
             if (label is null)
-                failed.Add(ImageClassifier.WhyUnreadable(image.Path));
+                failed.Add(fault!);
             else
                 confusion[index[dataset.Labels[image.Label]]][index[label]]++;
         }

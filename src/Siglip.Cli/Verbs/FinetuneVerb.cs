@@ -28,10 +28,11 @@ internal static class FinetuneVerb
         var seed = new Option<int>("--seed") { Description = "Decides the first weights, the order and the augmentation.", DefaultValueFactory = _ => defaults.Seed };
         var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:N.", DefaultValueFactory = _ => defaults.Device };
         var dtype = new Option<string>("--dtype") { Description = "How the weights are stored.", DefaultValueFactory = _ => "float32" };
-        dtype.AcceptOnlyFromAmong("float32", "float16", "bfloat16");
+        dtype.Precision();
+        seed.Within(int.MinValue);
         share.Accept(value => value is >= 0 and < 1, "a number of at least 0 and below 1");
-        epochs.Accept(value => value >= 1, "at least 1");
-        batchSize.Accept(value => value >= 1, "at least 1");
+        epochs.Within(1);
+        batchSize.Within(1);
         learningRate.Accept(value => value > 0 && double.IsFinite(value), "a number above 0");
         weightDecay.Accept(value => value >= 0 && double.IsFinite(value), "a number of at least 0");
         labelSmoothing.Accept(value => value is >= 0 and < 1, "a number of at least 0 and below 1");
@@ -43,11 +44,13 @@ internal static class FinetuneVerb
         command.Validators.Add(result =>
         {
             if (result.GetValue(config) is null == result.GetValue(model) is null)
-                result.AddError("One of --config and --model is needed: where the training starts.");
+                result.AddError(result.GetValue(config) is null
+                    ? "One of --config and --model is needed: where the training starts."
+                    : "--config and --model are given; name one of them, not both.");
         });
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(folder), parsed.GetValue(config), parsed.GetValue(model), parsed.GetRequiredValue(output), parsed.GetValue(overwrite), parsed.GetValue(validation),
-            parsed.GetValue(share), Enum.Parse<torch.ScalarType>(parsed.GetRequiredValue(dtype), ignoreCase: true),
+            parsed.GetValue(share), CommonOptions.PrecisionOf(parsed.GetRequiredValue(dtype))!.Value.ToDtype(),
             new SiglipTrainingOptions
             {
                 Epochs = parsed.GetValue(epochs),
@@ -74,8 +77,8 @@ internal static class FinetuneVerb
         PretrainedFolder.CheckReadBack(output);
         CommonOptions.GpuDeviceId(options.Device); // refused before anything is read
         (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor)? architecture = configPath is null ? null : ReadArchitecture(configPath);
-        ImageFolderDataset training = ImageFolderDataset.Open(folder);
-        ImageFolderDataset? validation = validationFolder is null ? null : ImageFolderDataset.Open(validationFolder);
+        ImageFolderDataset training = ImageInputs.OpenDataset(folder);
+        ImageFolderDataset? validation = validationFolder is null ? null : ImageInputs.OpenDataset(validationFolder);
         if (validation is null && validationShare > 0)
             (training, validation) = training.Split(validationShare, options.Seed);
 
@@ -135,7 +138,7 @@ internal static class FinetuneVerb
         }
 
         SiglipVariant variant = SiglipVariants.TryFind(name) ?? throw new FileNotFoundException(
-            $"The configuration '{name}' does not exist; name a config.json, or a known checkpoint such as {SiglipVariants.Nearest(name).First()}.");
+            $"The configuration '{name}' does not exist; name a config.json, or a known checkpoint such as {string.Join(", ", SiglipVariants.Nearest(name))}.");
         return (variant.Config, variant.ProcessorConfig) is (SiglipVisionConfig fixedSize, SiglipImageProcessorConfig processor)
             ? (fixedSize, processor)
             : throw new InvalidDataException($"'{name}' has variable resolution (NaFlex), which is not trained here; name one with fixed resolution.");
@@ -144,6 +147,9 @@ internal static class FinetuneVerb
     private static (SiglipForImageClassification Model, SiglipImageProcessorConfig Processor) FromCheckpoint(string name, IReadOnlyList<string> labels)
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(name);
+        if (checkpoint.Config is Siglip2VisionConfig)
+            throw new InvalidOperationException($"'{checkpoint.Source}' has variable resolution (NaFlex), which cannot be fine-tuned yet; train a classifier on its "
+                + $"embeddings instead: {CommandText.Of("train", "FOLDER", "--model", name, "--output", "model.zip")}");
         bool sameLabels = checkpoint.Labels?.SequenceEqual(labels) ?? false;
         SiglipForImageClassification model = sameLabels ? checkpoint.LoadForImageClassification() : checkpoint.LoadForImageClassification(labels);
         return (model, model.ProcessorConfig!);

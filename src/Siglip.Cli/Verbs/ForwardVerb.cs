@@ -71,15 +71,17 @@ internal static class ForwardVerb
         SiglipPrecision precision = settings.Precision ?? SiglipPrecision.Float32;
         cancellationToken.ThrowIfCancellationRequested();
         SiglipVisionOutput result;
-        if (naFlex)
+        try
         {
-            using Siglip2VisionModel model = checkpoint.LoadSiglip2VisionModel(precision).to(device);
-            result = model.Forward(Read(PixelValues).to(float32), Read(PixelAttentionMask), Read(SpatialShapes), options);
+            result = Forward();
         }
-        else
+        catch (ArgumentException e)
         {
-            using SiglipVisionModel model = checkpoint.LoadVisionModel(precision).to(device);
-            result = model.Forward(Read(PixelValues).to(float32), options);
+            bool patches = !naFlex && input.Tensors[PixelValues].Shape.Count == 3;
+            throw new ArgumentException(e.Message.Replace("pixelValues", $"{PixelValues} of '{inputPath}'", StringComparison.Ordinal)
+                .Replace("spatialShapes", $"{SpatialShapes} of '{inputPath}'", StringComparison.Ordinal)
+                .Replace("pixelAttentionMask", $"{PixelAttentionMask} of '{inputPath}'", StringComparison.Ordinal)
+                + (patches ? " Three dimensions look like the input of a model with variable resolution (NaFlex)." : ""), e);
         }
 
         var tensors = new List<(string Name, Tensor Value)> { ("last_hidden_state", result.LastHiddenState) };
@@ -98,6 +100,18 @@ internal static class ForwardVerb
         if (tolerance is { } accepted)
             comparison!.Check(accepted);
         return CommandLineRunner.Success;
+
+        SiglipVisionOutput Forward()
+        {
+            if (naFlex)
+            {
+                using Siglip2VisionModel model = checkpoint.LoadSiglip2VisionModel(precision).to(device);
+                return model.Forward(Read(PixelValues).to(float32), Read(PixelAttentionMask), Read(SpatialShapes), options);
+            }
+
+            using SiglipVisionModel fixedSize = checkpoint.LoadVisionModel(precision).to(device);
+            return fixedSize.Forward(Read(PixelValues).to(float32), options);
+        }
 
         Tensor Read(string name) => input.Read(name).to(device);
     }

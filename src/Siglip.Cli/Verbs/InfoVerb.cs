@@ -20,7 +20,9 @@ internal static class InfoVerb
         command.Validators.Add(result =>
         {
             if (result.GetValue(variants) == result.GetValue(model) is not null)
-                result.AddError("One of MODEL and --variants is needed: what to show.");
+                result.AddError(result.GetValue(variants)
+                    ? "MODEL and --variants are given; name one of them, not both."
+                    : "One of MODEL and --variants is needed: what to show.");
         });
         command.SetAction(parsed =>
         {

@@ -34,12 +34,12 @@ internal static class PredictVerb
         var failed = new List<string>();
         var rows = new List<string[]>();
         var results = new JsonArray();
-        foreach ((string path, (string? label, float[] probabilities)) in files.Zip(classifier.Classify(files)))
+        foreach ((string path, (string? label, float[] probabilities, string? fault)) in files.Zip(classifier.Classify(files)))
         {
             cancellationToken.ThrowIfCancellationRequested();
             if (label is null)
             {
-                failed.Add(ImageClassifier.WhyUnreadable(path));
+                failed.Add(fault!);
                 continue;
             }
 

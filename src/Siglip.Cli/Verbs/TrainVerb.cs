@@ -28,6 +28,7 @@ internal static class TrainVerb
         var regularization = new Option<float>("--l2") { Description = "Weight of the classifier's L2 regularization.", DefaultValueFactory = _ => 1f };
         regularization.Accept(value => value >= 0 && float.IsFinite(value), "a number of at least 0");
         var seed = new Option<int>("--seed") { Description = "Decides which images are held out.", DefaultValueFactory = _ => 0 };
+        seed.Within(int.MinValue);
         Option<bool> json = CommonOptions.Json();
 
         var command = new Command("train", "Train an ML.NET classifier on the embeddings of images.")
@@ -47,7 +48,7 @@ internal static class TrainVerb
         double heldOutShare, float regularization, int seed, bool json, CancellationToken cancellationToken)
     {
         int? gpuDeviceId = CommonOptions.GpuDeviceId(device);
-        ImageFolderDataset dataset = ImageFolderDataset.Open(folder);
+        ImageFolderDataset dataset = ImageInputs.OpenDataset(folder);
         (ImageFolderDataset kept, ImageFolderDataset heldOut) = dataset.Split(heldOutShare, seed);
         using var staged = new StagedFiles();
         StagedFiles.CheckWritable(output);
@@ -121,7 +122,8 @@ internal static class TrainVerb
                 }
                 catch (Exception e) when (e is InvalidDataException or FileNotFoundException && e.InnerException is { } reason)
                 {
-                    throw new InvalidDataException(reason.Message, e); // without the advice for C#
+                    // without the advice for C#
+                    throw reason is ArgumentException refusal ? UnfitImage.Named($"'{images[i].Path}'", refusal) : new InvalidDataException(reason.Message, e);
                 }
 
                 embeddings[i] = buffer.DenseValues().ToArray();

@@ -32,9 +32,9 @@ public sealed class SafetensorsFile : IDisposable
             throw new InvalidDataException($"{source}: the file has {Length} bytes, which is too short for a safetensors "
                 + "header; fetch it again.");
 
-        Span<byte> prefix = stackalloc byte[SafetensorsHeader.PrefixLength];
-        ReadAt(0, prefix);
-        byte[] header = new byte[SafetensorsHeader.CheckLength(BinaryPrimitives.ReadUInt64LittleEndian(prefix), Length, source)];
+        Span<byte> beginning = stackalloc byte[(int)Math.Min(Length, 32)];
+        ReadAt(0, beginning);
+        byte[] header = new byte[SafetensorsHeader.CheckBeginning(beginning, Length, source)];
         ReadAt(SafetensorsHeader.PrefixLength, header);
         (Tensors, Metadata) = SafetensorsHeader.Parse(header, Length, source);
     }

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using System.Text.Json;
 using static TorchSharp.torch;
@@ -13,14 +14,27 @@ internal static class SafetensorsHeader
     public const string MetadataName = "__metadata__";
     private const int MaxDimensions = 64; // torch's limit
 
-    /// <summary>Checks the length that the first eight bytes announce.</summary>
-    public static int CheckLength(ulong announced, long fileLength, string source)
+    private static ReadOnlySpan<byte> LfsPointer => "version https://git-lfs"u8;
+
+    /// <summary>Checks what the file begins with: the header's length and its first character.</summary>
+    /// <param name="beginning">The first bytes of the file, at least <see cref="PrefixLength"/>.</param>
+    /// <param name="fileLength">Bytes of the file.</param>
+    /// <param name="source">What error messages call the file.</param>
+    /// <returns>The header's length.</returns>
+    public static int CheckBeginning(ReadOnlySpan<byte> beginning, long fileLength, string source)
     {
+        if (beginning.StartsWith(LfsPointer))
+            throw new InvalidDataException($"{source} is a pointer of Git LFS, which stands for the real file, and not the file itself; fetch that, for example "
+                + "with: git lfs pull");
+        ulong announced = BinaryPrimitives.ReadUInt64LittleEndian(beginning);
+        string advice = $"; the file is damaged or not safetensors ({FileBeginning.Describe(beginning)}), fetch it again.";
         if (announced > MaxLength)
-            throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture, $"{source}: the header has {announced:N0} bytes, at most "
-                + $"{MaxLength:N0} are allowed; the file is damaged or not safetensors."));
+            throw new InvalidDataException(string.Create(
+                CultureInfo.InvariantCulture, $"{source}: the header has {announced:N0} bytes, at most {MaxLength:N0} are allowed{advice}"));
         if ((long)announced > fileLength - PrefixLength)
             throw CutOff(source, fileLength, PrefixLength + (long)announced);
+        if (beginning.Length > PrefixLength && announced > 0 && beginning[PrefixLength] != (byte)'{')
+            throw new InvalidDataException($"{source}: the header does not begin with '{{'{advice}");
         return (int)announced;
     }
 
@@ -33,7 +47,7 @@ internal static class SafetensorsHeader
         try
         {
             if (json.IsEmpty || json.Span[0] != (byte)'{')
-                throw new InvalidDataException($"{source}: the header does not begin with '{{'; the file is damaged or not safetensors.");
+                throw new InvalidDataException($"{source}: the header does not begin with '{{'; the file is damaged or not safetensors, fetch it again.");
 
             using JsonDocument document = JsonDocument.Parse(json);
             var tensors = new Dictionary<string, SafetensorsEntry>(StringComparer.Ordinal);
@@ -54,7 +68,7 @@ internal static class SafetensorsHeader
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             // InvalidOperationException: an escape sequence in a text that is no Unicode character.
-            throw new InvalidDataException($"{source}: the header is not valid JSON ({e.Message}); the file is damaged or not "
+            throw new InvalidDataException($"{source}: the header is not valid JSON ({JsonFields.Fault(e).TrimEnd('.')}); the file is damaged or not "
                 + "safetensors.", e);
         }
     }

@@ -101,6 +101,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
             ? $" If '{model}' is meant as a model of the Hugging Face hub: copy its files {ConfigName}, {PreprocessorName} and "
                 + $"{CheckpointWeights.FileName} "
                 + "into a folder, and name that folder."
+                + (SiglipVariants.TryFind(model) is null ? $" No checkpoint of that name is known; the nearest are {string.Join(", ", SiglipVariants.Nearest(model))}." : "")
             : $" Name a folder with {ConfigName}, {PreprocessorName} and {CheckpointWeights.FileName}, or '{Nano}'.";
         throw new FileNotFoundException($"The folder '{folder}' does not exist.{advice}", folder);
     }
@@ -218,6 +219,10 @@ public sealed partial class SiglipCheckpoint : IDisposable
     private static SiglipCheckpoint OpenFolder(string folder)
     {
         string config = Path.Combine(folder, ConfigName), preprocessor = Path.Combine(folder, PreprocessorName), processor = Path.Combine(folder, ProcessorName);
+        string[] needed = [config, preprocessor, processor, Path.Combine(folder, CheckpointWeights.FileName), Path.Combine(folder, CheckpointWeights.IndexName)];
+        if (!needed.Any(File.Exists))
+            throw new FileNotFoundException($"'{folder}' is no checkpoint folder: it has none of {ConfigName}, {PreprocessorName} and "
+                + $"{CheckpointWeights.FileName}; name a folder that has them.", config);
         if (!File.Exists(config))
             throw new FileNotFoundException($"The file '{config}' does not exist. Copy the {ConfigName} that belongs to the "
                 + "weights into the folder.", config);

@@ -1,9 +1,10 @@
 using System.Collections.Concurrent;
+using System.Text.RegularExpressions;
 
 namespace Siglip.Core;
 
 /// <summary>Files that appear under their names only when all of them are complete: nothing half-written stays.</summary>
-internal sealed class StagedFiles : IDisposable
+internal sealed partial class StagedFiles : IDisposable
 {
     private static readonly ConcurrentDictionary<string, bool> Open = [];
 
@@ -112,10 +113,21 @@ internal sealed class StagedFiles : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new IOException($"'{Path.GetFullPath(path)}' cannot be written: {e.Message} Choose a folder that may be "
-                + "written to and has enough space.", e);
+            throw new IOException($"'{Path.GetFullPath(path)}' cannot be written: {Reason(e, Path.GetDirectoryName(Path.GetFullPath(path)))} Choose a folder "
+                + "that may be written to and has enough space.", e);
         }
     }
+
+    // Without the temporary name, which says nothing to the user.
+    private static string Reason(Exception e, string? folder) => e switch
+    {
+        DirectoryNotFoundException when !Directory.Exists(folder) => $"the folder '{folder}' does not exist.",
+        FileNotFoundException or DirectoryNotFoundException => $"the folder '{folder}' takes no new files.",
+        _ => TemporaryName().Replace(e.Message, ""),
+    };
+
+    [GeneratedRegex(@"(?<=[/\\])\.(?=[^/\\]+\.[0-9a-f]{32}\.tmp)|\.[0-9a-f]{32}\.tmp")]
+    private static partial Regex TemporaryName();
 
     // Such as /dev/null and /dev/stdout; /dev/shm holds ordinary files.
     private static bool IsDevice(string path) =>

@@ -44,11 +44,16 @@ internal sealed class FixedResolutionTower : VisionTower
             Height = options.ImageHeight ?? processorConfig.Height,
             Width = options.ImageWidth ?? processorConfig.Width,
         };
-        adapted.Validate();
-        if (!options.InterpolatePositionEncoding && (options.ImageHeight ?? options.ImageWidth) is not null
+        bool asked = (options.ImageHeight ?? options.ImageWidth) is not null;
+        if (adapted.Fault is { } fault)
+            throw new ArgumentException(asked ? $"ImageHeight and ImageWidth: {fault}" : fault);
+        if (!options.InterpolatePositionEncoding && asked
             && (adapted.Height, adapted.Width) != (model.ImageSize, model.ImageSize))
             throw new ArgumentException($"ImageHeight and ImageWidth ask for images of {adapted.Height} x {adapted.Width} pixels (height x width), the model "
                 + $"expects {model.ImageSize} x {model.ImageSize}. Leave them out, or set InterpolatePositionEncoding for other sizes.");
+        if (asked && Math.Min(adapted.Height, adapted.Width) < model.PatchSize)
+            throw new ArgumentException($"ImageHeight and ImageWidth ask for images of {adapted.Height} x {adapted.Width} pixels (height x width), smaller than "
+                + $"the model's patches of {model.PatchSize} x {model.PatchSize}; make them larger.");
         SiglipImageProcessor.CheckFit(adapted, model, options.InterpolatePositionEncoding);
         CheckLength((long)(adapted.Height / model.PatchSize) * (adapted.Width / model.PatchSize), model, "ImageHeight and ImageWidth");
         return adapted;

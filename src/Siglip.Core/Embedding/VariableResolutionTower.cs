@@ -37,7 +37,8 @@ internal sealed class VariableResolutionTower : VisionTower
         if (options.InterpolatePositionEncoding)
             throw new ArgumentException("InterpolatePositionEncoding is set, but the model has variable resolution (NaFlex) and does so in any case; leave it out.");
         Siglip2ImageProcessorConfig adapted = processorConfig with { MaxNumPatches = options.MaxNumPatches ?? processorConfig.MaxNumPatches };
-        adapted.Validate();
+        if (adapted.Fault is { } fault)
+            throw new ArgumentException(options.MaxNumPatches is null ? fault : $"MaxNumPatches: {fault}");
         Siglip2ImageProcessor.CheckFit(adapted, model);
         CheckLength(adapted.MaxNumPatches, model, "MaxNumPatches");
         return adapted;

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Globalization;
-using System.Text;
 
 namespace Siglip.Core;
 
@@ -38,7 +37,7 @@ internal abstract class EncodedImage
         if (bytes.IsEmpty)
             throw new InvalidDataException($"{source} is empty (0 bytes), {Expected}. Copy or download it again.");
         EncodedImage file = Recognize(bytes, source) ?? throw new InvalidDataException(
-            $"{source} is no image that can be read: {Beginning(bytes.Span)}, {Expected}. Convert or remove it.");
+            $"{source} is no image that can be read: {FileBeginning.Describe(bytes.Span)}, {Expected}. Convert or remove it.");
         if (!file.IsComplete)
         {
             throw new InvalidDataException(string.Create(
@@ -71,12 +70,4 @@ internal abstract class EncodedImage
     private static bool IsBmp(ReadOnlySpan<byte> data) =>
         data.StartsWith("BM"u8)
         && (data.Length < 18 || BinaryPrimitives.ReadInt32LittleEndian(data[14..]) is 12 or 40 or 52 or 56 or 64 or 108 or 124);
-
-    private static string Beginning(ReadOnlySpan<byte> data)
-    {
-        ReadOnlySpan<byte> beginning = data[..Math.Min(data.Length, 16)];
-        return beginning.IndexOfAnyExceptInRange((byte)' ', (byte)'~') is -1 or > 3
-            ? $"it begins with the text \"{Encoding.ASCII.GetString(beginning)}\""
-            : $"it begins with the bytes {Convert.ToHexString(beginning)}";
-    }
 }

@@ -43,4 +43,9 @@ internal sealed class PixelValueTable
         float scale = config.DoRescale ? (float)(1 / config.RescaleFactor) : 1;
         return (greyLevel - (config.ImageMean[channel] * scale)) / (config.ImageStd[channel] * scale);
     }
+
+    /// <summary>Why images are nothing for a model with another number of channels.</summary>
+    public static string OtherChannels(int channels) =>
+        $"The model expects images with {channels} {(channels == 1 ? "channel" : "channels")}, but image files are read as RGB, {Channels} channels. Only "
+        + "pixel values of your own can go through it, with its Forward.";
 }

@@ -121,7 +121,7 @@ public sealed class Siglip2ImageProcessor
             throw new ArgumentException($"The preprocessing makes patches of {config.PatchSize} x {config.PatchSize} pixels, the model expects "
                 + $"{model.PatchSize} x {model.PatchSize}. Use the preprocessor_config.json that belongs to the model.");
         if (model.NumChannels != Channels)
-            throw new ArgumentException($"The model expects images of {model.NumChannels} channels; images are read as RGB, {Channels} channels.");
+            throw new ArgumentException(PixelValueTable.OtherChannels(model.NumChannels));
     }
 
     private static void CheckSide(int side, string name)

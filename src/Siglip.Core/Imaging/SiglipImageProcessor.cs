@@ -100,7 +100,7 @@ public sealed class SiglipImageProcessor
     internal static void CheckFit(SiglipImageProcessorConfig config, SiglipVisionConfig model, bool anySize = false)
     {
         if (model.NumChannels != Channels)
-            throw new ArgumentException($"The model expects images of {model.NumChannels} channels; images are read as RGB, {Channels} channels.");
+            throw new ArgumentException(PixelValueTable.OtherChannels(model.NumChannels));
         if (!anySize)
             config.CheckSize(model);
         else if (config.Height < model.PatchSize || config.Width < model.PatchSize)

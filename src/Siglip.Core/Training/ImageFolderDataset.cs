@@ -1,5 +1,3 @@
-using System.IO.Enumeration;
-
 namespace Siglip.Core;
 
 /// <summary>One image file and its class.</summary>
@@ -12,10 +10,8 @@ public sealed record LabeledImage(string Path, int Label);
 /// start with a dot are left out, and so is what links below a class folder to another folder.</remarks>
 public sealed class ImageFolderDataset
 {
-    private static readonly string[] Extensions = [".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"];
-
-    private ImageFolderDataset(string folder, IReadOnlyList<string> labels, IReadOnlyList<LabeledImage> images) =>
-        (Folder, Labels, Images) = (folder, labels, images);
+    private ImageFolderDataset(string folder, IReadOnlyList<string> labels, IReadOnlyList<LabeledImage> images, IReadOnlyList<string> leftOut) =>
+        (Folder, Labels, Images, LeftOut) = (folder, labels, images, leftOut);
 
     /// <summary>The folder of class folders.</summary>
     public string Folder { get; }
@@ -25,6 +21,9 @@ public sealed class ImageFolderDataset
 
     /// <summary>The images, class by class.</summary>
     public IReadOnlyList<LabeledImage> Images { get; }
+
+    /// <summary>Files in the class folders whose names do not end like those of images.</summary>
+    internal IReadOnlyList<string> LeftOut { get; }
 
     /// <summary>Lists the images of a folder of class folders; no image is read.</summary>
     /// <param name="folder">The folder.</param>
@@ -57,37 +56,22 @@ public sealed class ImageFolderDataset
                 + "least two: add a folder for each further class.");
 
         var images = new List<LabeledImage>();
+        var leftOut = new List<string>();
         for (int label = 0; label < classFolders.Length; label++)
         {
-            string[] files = FindImages(classFolders[label]);
-            if (files.Length == 0)
+            var files = ImageFiles.Find(classFolders[label]);
+            if (files.Images.Count == 0)
                 throw new InvalidDataException($"The class folder '{classFolders[label]}' holds no images (files ending in "
-                    + $"{string.Join(", ", Extensions)}); add some, or remove the folder.");
-            foreach (string file in files)
-                images.Add(new LabeledImage(file, label));
+                    + $"{ImageFiles.AllExtensions}); add some, or remove the folder.");
+            images.AddRange(files.Images.Select(file => new LabeledImage(file, label)));
+            leftOut.AddRange(files.LeftOut);
         }
 
-        return new ImageFolderDataset(folder, [.. classFolders.Select(path => Path.GetFileName(path)!)], images);
+        return new ImageFolderDataset(folder, [.. classFolders.Select(path => Path.GetFileName(path)!)], images, leftOut);
     }
 
-    /// <summary>The image files of a folder and of all folders below it, in ordinal order.</summary>
-    internal static string[] FindImages(string folder) =>
-        [.. Files(folder).Where(IsImageFile).OrderBy(path => path.Replace(Path.DirectorySeparatorChar, '/'), StringComparer.Ordinal)];
-
-    // With all folders below it. Not what is hidden (.ipynb_checkpoints, ._1.png), and not what links to a folder, which may be one further up.
-    private static FileSystemEnumerable<string> Files(string folder) =>
-        new(
-            folder,
-            static (ref FileSystemEntry entry) => entry.ToSpecifiedFullPath(),
-            new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.None, IgnoreInaccessible = false })
-        {
-            ShouldIncludePredicate = static (ref FileSystemEntry entry) => !entry.IsDirectory && !entry.FileName.StartsWith('.'),
-            ShouldRecursePredicate = static (ref FileSystemEntry entry) =>
-                !entry.FileName.StartsWith('.') && !entry.Attributes.HasFlag(FileAttributes.ReparsePoint),
-        };
-
     /// <summary>Whether a file's name ends like that of an image that can be decoded.</summary>
-    public static bool IsImageFile(string path) => Extensions.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase);
+    public static bool IsImageFile(string path) => ImageFiles.IsImage(path);
 
     /// <summary>Divides the images at random, class by class, so that both parts have the classes in the same proportion.</summary>
     /// <param name="heldOutShare">Share of each class that is held out: above 0, below 1; at least one image of each class is in each part.</param>
@@ -111,6 +95,6 @@ public sealed class ImageFolderDataset
             kept.AddRange(images[count..]);
         }
 
-        return (new ImageFolderDataset(Folder, Labels, kept), new ImageFolderDataset(Folder, Labels, heldOut));
+        return (new ImageFolderDataset(Folder, Labels, kept, LeftOut), new ImageFolderDataset(Folder, Labels, heldOut, LeftOut));
     }
 }

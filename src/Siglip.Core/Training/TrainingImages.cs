@@ -45,9 +45,22 @@ internal sealed class TrainingImages
         if (_keep && Volatile.Read(ref _resized[index]) is { } kept)
             return kept;
 
-        RgbImage image = _processor.Resize(RgbImage.Load(Dataset.Images[index].Path));
+        RgbImage image = Resize(Dataset.Images[index].Path);
         if (_keep)
             Volatile.Write(ref _resized[index], image);
         return image;
+    }
+
+    private RgbImage Resize(string path)
+    {
+        var image = RgbImage.Load(path);
+        try
+        {
+            return _processor.Resize(image);
+        }
+        catch (ArgumentException e)
+        {
+            throw UnfitImage.Named($"'{path}'", e);
+        }
     }
 }

@@ -15,6 +15,25 @@ public sealed class SafetensorsFileTests
     ];
 
     [TestMethod]
+    public void A_pointer_of_Git_LFS_is_told_from_a_damaged_file()
+    {
+        using var stream = new MemoryStream("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 812672320\n"u8.ToArray());
+
+        InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => SafetensorsFile.Open(stream, "the file"));
+
+        Assert.StartsWith("the file is a pointer of Git LFS", error.Message);
+        Assert.EndsWith("git lfs pull", error.Message);
+    }
+
+    [TestMethod]
+    public void A_file_of_another_kind_is_described_by_its_beginning()
+    {
+        using var stream = new MemoryStream("<!DOCTYPE html><html></html>"u8.ToArray());
+
+        Assert.Contains("it begins with the text \"<!DOCTYPE html>", Assert.ThrowsExactly<InvalidDataException>(() => SafetensorsFile.Open(stream, "the file")).Message);
+    }
+
+    [TestMethod]
     public void Every_dtype_survives_writing_and_reading_to_the_bit()
     {
         TorchNative.Ensure();

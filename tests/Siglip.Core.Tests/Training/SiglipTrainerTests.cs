@@ -250,7 +250,7 @@ public sealed class SiglipTrainerTests
 
         Assert.Contains("images of 8 x 16 pixels, the model expects 8 x 8",
             Assert.ThrowsExactly<ArgumentException>(() => new SiglipTrainer(model, ColouredImages.Processor with { Width = 16 })).Message);
-        Assert.Contains("The model expects images of 1 channels", Assert.ThrowsExactly<ArgumentException>(() => new SiglipTrainer(grey, ColouredImages.Processor)).Message);
+        Assert.Contains("The model expects images with 1 channel, but image files are read as RGB", Assert.ThrowsExactly<ArgumentException>(() => new SiglipTrainer(grey, ColouredImages.Processor)).Message);
         Assert.Contains("The device is 'gpu'",
             Assert.ThrowsExactly<ArgumentException>(() => new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { Device = "gpu" })).Message);
     }
