@@ -49,9 +49,9 @@ static async Task EmbedAsync()
     using var embedder = SiglipImageEmbedder.FromPretrained("nano"); // or the folder of a checkpoint
     float[] one = embedder.Embed(Directory.EnumerateFiles("samples/cifar10/cat").First());
 
-    IAsyncEnumerable<string> files = Directory.EnumerateFiles("samples/cifar10", "*.png", SearchOption.AllDirectories).ToAsyncEnumerable();
-    await foreach (SiglipImageEmbedding embedding in embedder.EmbedAsync(files, CancellationToken.None)) // in batches, decoded ahead
-        one = embedding.Values;
+    string[] files = [.. Directory.EnumerateFiles("samples/cifar10-new/cat").Order()];
+    await foreach (SiglipImageEmbedding embedding in embedder.EmbedAsync(files.ToAsyncEnumerable(), CancellationToken.None)) // in batches, decoded ahead
+        Console.WriteLine($"{files[embedding.Index]}: {embedding.Values.Length} values, {embedding.PatchGrid.Rows} x {embedding.PatchGrid.Columns} patches");
     // end-snippet
     Console.WriteLine($"{one.Length} values");
 }

@@ -156,7 +156,7 @@ public sealed class CheckpointVerbTests
             "patches: 8 x 8 pixels, 16 position embeddings", "hidden size: 64, MLP 128", "layers: 3, 4 heads", "activation: gelu_pytorch_tanh, layer_norm_eps 1e-06",
             "pooling head: yes", "parameters: 147,328 in the vision tower, 147,328 in all of the file", "stored as: F32 (64 tensors)", "file: model.safetensors, 596,376 bytes",
             "preprocessing: bicubic resizing to 32 x 32 pixels, grey levels / 255, mean 0.5, std 0.5", "embeddings: pooled [64], mean [64], patches [16, 64]", "labels: none",
-            "missing: none", "unexpected: none", "misshapen: none", "not used: none",
+            "missing: none", "unexpected: none", "wrong shape or type: none", "not used: none",
         ], rows[..^1]);
     }
 
@@ -178,7 +178,7 @@ public sealed class CheckpointVerbTests
         Assert.AreEqual(": and 6 more", rows[missing + 10]);
         Assert.AreEqual(missing + 11, unexpected);
         Assert.AreEqual(": and 1 more", rows[unexpected + 10]);
-        Assert.AreEqual("misshapen: 'vision_model.embeddings.position_embedding.weight' has shape [16, 64], expected [36, 64] for image size 48", rows[unexpected + 11]);
+        Assert.AreEqual("wrong shape or type: 'vision_model.embeddings.position_embedding.weight' has shape [16, 64], expected [36, 64] for image size 48", rows[unexpected + 11]);
 
         result = SiglipProcess.Run(folder.Path, "info", "model", "--json");
         result.Failed("the weights do not fit the configuration.");
@@ -211,7 +211,7 @@ public sealed class CheckpointVerbTests
         File.WriteAllText(config, json.Replace("\"1\": \"b\"", "\"1\": \"b\", \"2\": \"c\"", StringComparison.Ordinal));
         result = SiglipProcess.Run(folder.Path, "info", "model");
         result.Failed("Tensor 'classifier.weight' has shape [2, 8], expected [3, 8].");
-        CollectionAssert.Contains(Rows(result), "misshapen: 'classifier.weight' has shape [2, 8], expected [3, 8]");
+        CollectionAssert.Contains(Rows(result), "wrong shape or type: 'classifier.weight' has shape [2, 8], expected [3, 8]");
     }
 
     [TestMethod]

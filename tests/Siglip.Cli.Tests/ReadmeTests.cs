@@ -35,12 +35,14 @@ public sealed partial class ReadmeTests
         process.WaitForExit();
 
         Assert.AreEqual(0, process.ExitCode);
-        Assert.HasCount(8, lines);
+        Assert.HasCount(13, lines);
         foreach (string line in lines[..5])
             Assert.MatchesRegex(new Regex(@"^samples/cifar10-new/ship/\d+\.png: (airplane|automobile|bird|cat|deer|dog|frog|horse|ship|truck)$"), line);
-        Assert.AreEqual("128 values", lines[5]);
-        Assert.AreEqual("[1, 196, 768]", lines[6]);
-        Assert.AreEqual("192 patches", lines[7]);
+        foreach (string line in lines[5..10])
+            Assert.MatchesRegex(new Regex(@"^samples/cifar10-new/cat/\d+\.png: 128 values, 8 x 8 patches$"), line);
+        Assert.AreEqual("128 values", lines[10]);
+        Assert.AreEqual("[1, 196, 768]", lines[11]);
+        Assert.AreEqual("192 patches", lines[12]);
     }
 
     [GeneratedRegex("```csharp\n(.*?)\n```", RegexOptions.Singleline)]

@@ -62,7 +62,7 @@ internal sealed class CheckpointDescription
             ["labels", _labels is not null ? string.Join(", ", _labels) : HasClassifier ? "not readable" : "none"],
             .. Listed("missing", Shortened([.. Missing])),
             .. Listed("unexpected", Shortened([.. Unexpected])),
-            .. Listed("misshapen", Shortened([.. Misfits.Select(misfit => $"{misfit}")])),
+            .. Listed("wrong shape or type", Shortened([.. Misfits.Select(misfit => $"{misfit}")])),
             ["not used", UnusedInWords],
             ["weights' SHA-256", _checkpoint.ComputeSha256()],
         ];
