@@ -195,6 +195,9 @@ public sealed class EmbedTests
             .Failed("name another file");
         SiglipProcess.Run(folder.Path, "embed", TestFolder.WideImage, "--output", "pooled.npy", "--model", TestFolder.NaFlex).Succeeded();
         CollectionAssert.AreEqual((string[])["e.npy", "e.spatial_shapes.npy", "pooled.npy"], folder.Entries());
+
+        SiglipResult other = SiglipProcess.Run(folder.Path, "embed", TestFolder.WideImage, "--output", "e.npy", "--model", TestFolder.NaFlex).Succeeded();
+        Assert.Contains("e.spatial_shapes.npy is of an earlier run", other.Errors);
     }
 
     [TestMethod]

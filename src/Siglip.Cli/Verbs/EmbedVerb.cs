@@ -101,7 +101,9 @@ internal static class EmbedVerb
 
                 writer.Write(path, embedding);
                 grids.Add(embedding.PatchGrid);
-                progress.Report(ProgressState.OfImages(embedding.Index + 1, files.Count, Stopwatch.GetElapsedTime(start)));
+                long done = embedding.Index + 1;
+                if (done % options.BatchSize == 0 || done == files.Count) // a batch's results come at once: within it, the time left would be too long
+                    progress.Report(ProgressState.OfImages(done, files.Count, Stopwatch.GetElapsedTime(start)));
             }
 
             return 0;
@@ -116,6 +118,8 @@ internal static class EmbedVerb
             $"{files.Count:N0} image{(files.Count == 1 ? "" : "s")} to {output}: float32 [{string.Join(", ", shape.Prepend(files.Count))}], {files.Count / Stopwatch.GetElapsedTime(start).TotalSeconds:0.#} images/s"));
         if (shapesOutput is not null)
             Console.WriteLine($"Rows and columns of their patches to {shapesOutput}: int32 [{files.Count}, 2]");
+        else if (File.Exists(SpatialShapesWriter.PathBeside(output)))
+            CommandLineRunner.Note($"The file {SpatialShapesWriter.PathBeside(output)} is of an earlier run and does not belong to these embeddings; delete it.");
         return CommandLineRunner.ReportFailed(failed, files.Count);
     }
 
