@@ -27,7 +27,7 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// not exist.</exception>
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public SiglipImageEmbedder(SiglipVisionModel model, SiglipImageProcessorConfig processorConfig, SiglipImageEmbedderOptions? options = null)
-        : this(new FixedResolutionTower(model, processorConfig, options ?? new SiglipImageEmbedderOptions()), options ?? new SiglipImageEmbedderOptions())
+        : this(VisionTower.Of(model, processorConfig, options ?? new SiglipImageEmbedderOptions()), options ?? new SiglipImageEmbedderOptions())
     {
     }
 
@@ -40,29 +40,21 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// not exist.</exception>
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public SiglipImageEmbedder(Siglip2VisionModel model, Siglip2ImageProcessorConfig processorConfig, SiglipImageEmbedderOptions? options = null)
-        : this(new VariableResolutionTower(model, processorConfig, options ?? new SiglipImageEmbedderOptions()), options ?? new SiglipImageEmbedderOptions())
+        : this(VisionTower.Of(model, processorConfig, options ?? new SiglipImageEmbedderOptions()), options ?? new SiglipImageEmbedderOptions())
     {
     }
 #pragma warning restore RS0026
 
-    internal SiglipImageEmbedder(VisionTower tower, SiglipImageEmbedderOptions options)
+    private SiglipImageEmbedder(VisionTower tower, SiglipImageEmbedderOptions options)
     {
-        if (options.BatchSize < 1)
-            throw new ArgumentOutOfRangeException($"BatchSize is {options.BatchSize}, expected at least 1.", innerException: null);
         _tower = tower;
         _options = options;
-        Output = options.Output ?? (Config.VisionUseHead ? SiglipEmbeddingOutputs.PooledEmbedding : SiglipEmbeddingOutputs.MeanPatchEmbedding);
-        CheckSingle(Output);
-        CheckHead(Config, Output);
-
         _device = TorchDevice.Find(options.Device);
-        if (options.Precision is { } precision)
-            _tower.Model.to(precision.ToDtype());
-        _tower.Model.to(_device);
-        _tower.Model.eval();
+        Output = OutputOf(options, Config);
     }
 
-    /// <summary>Loads a model, with fixed or variable resolution, and its preprocessing.</summary>
+    /// <summary>Loads a model, with fixed or variable resolution, and its preprocessing. Embedders of equal weights, precision and device share one model in
+    /// memory, wherever they were loaded from.</summary>
     /// <param name="model">A folder, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
     /// <param name="options">How to work; null for the defaults.</param>
     /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
@@ -76,20 +68,8 @@ public sealed class SiglipImageEmbedder : IDisposable
     }
 
     /// <summary>Loads the model of an open checkpoint.</summary>
-    internal static SiglipImageEmbedder Load(SiglipCheckpoint checkpoint, SiglipImageEmbedderOptions options)
-    {
-        TorchDevice.Find(options.Device); // before the weights are read
-        VisionTower tower = VisionTower.Load(checkpoint, options);
-        try
-        {
-            return new SiglipImageEmbedder(tower, options);
-        }
-        catch
-        {
-            tower.Dispose();
-            throw;
-        }
-    }
+    internal static SiglipImageEmbedder Load(SiglipCheckpoint checkpoint, SiglipImageEmbedderOptions options) =>
+        new(VisionTower.Load(checkpoint, options), options);
 
     /// <summary>The model's sizes: a <see cref="SiglipVisionConfig"/>, or a <see cref="Siglip2VisionConfig"/> if it has variable resolution.</summary>
     public SiglipVisionConfigBase Config => _tower.Config;
@@ -105,6 +85,12 @@ public sealed class SiglipImageEmbedder : IDisposable
     public SiglipEmbeddingOutputs Output { get; }
 
     internal nn.Module Model => _tower.Model;
+
+    /// <inheritdoc cref="ModelUse.ModelSha256"/>
+    internal string? ModelSha256 => _tower.ModelSha256;
+
+    /// <inheritdoc cref="ModelUse.IsShared"/>
+    internal bool SharesModel => _tower.SharesModel;
 
     /// <summary>Number of float values that one image's embedding has; for patch embeddings of a model with variable resolution, those of the most
     /// patches.</summary>
@@ -230,6 +216,17 @@ public sealed class SiglipImageEmbedder : IDisposable
             throw new ArgumentException("The model has no pooling head (vision_use_head is false), hence no pooled embedding; ask for the mean "
                 + $"patch embedding ({nameof(SiglipEmbeddingOutputs.MeanPatchEmbedding)}) or the patch embeddings "
                 + $"({nameof(SiglipEmbeddingOutputs.PatchEmbeddings)}).");
+    }
+
+    /// <summary>Checks the options that do not depend on the preprocessing.</summary>
+    /// <exception cref="ArgumentException">The batch size is below 1, the output is no single flag, or the model has no pooling head for it.</exception>
+    internal static void CheckOptions(SiglipImageEmbedderOptions options, SiglipVisionConfigBase config)
+    {
+        if (options.BatchSize < 1)
+            throw new ArgumentOutOfRangeException($"BatchSize is {options.BatchSize}, expected at least 1.", innerException: null);
+        SiglipEmbeddingOutputs output = OutputOf(options, config);
+        CheckSingle(output);
+        CheckHead(config, output);
     }
 
     internal PixelValueBatch CreateBatch() => new(_tower);
@@ -365,6 +362,9 @@ public sealed class SiglipImageEmbedder : IDisposable
             embeddings = nn.functional.normalize(embeddings, dim: -1);
         return embeddings.cpu().contiguous().data<float>().ToArray();
     }
+
+    private static SiglipEmbeddingOutputs OutputOf(SiglipImageEmbedderOptions options, SiglipVisionConfigBase config) =>
+        options.Output ?? (config.VisionUseHead ? SiglipEmbeddingOutputs.PooledEmbedding : SiglipEmbeddingOutputs.MeanPatchEmbedding);
 
     // As many as their pixel values and the embeddings fit into one array each.
     private int MaxCount(SiglipEmbeddingOutputs outputs) =>

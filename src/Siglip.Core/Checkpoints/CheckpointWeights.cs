@@ -78,6 +78,17 @@ internal sealed class CheckpointWeights : IDisposable
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
+    /// <summary>SHA-256 of a tensor's bytes.</summary>
+    public string ComputeSha256(string tensor)
+    {
+        SafetensorsFile file = _fileOf[tensor];
+        SafetensorsEntry entry = file.Tensors[tensor];
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (ReadOnlyMemory<byte> chunk in file.Chunks(entry.Offset, entry.Length))
+            hash.AppendData(chunk.Span);
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
     public void Dispose()
     {
         foreach ((_, SafetensorsFile file) in _files)

@@ -1,4 +1,6 @@
 using System.Reflection;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using TorchSharp;
@@ -173,6 +175,25 @@ public sealed partial class SiglipCheckpoint : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         return _weights.ComputeSha256();
+    }
+
+    /// <summary>Computes a SHA-256 of what the vision model is: its configuration and its tensors, with their types as stored. It does not depend on other
+    /// tensors in the files, nor on how these are divided and named.</summary>
+    /// <returns>64 lower-case hexadecimal digits.</returns>
+    /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
+    internal string ComputeModelSha256()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Faults.ThrowIfAny($"'{Source}'");
+        string[] names = [.. ExpectedTensors.OfVisionModel(Config).Select(tensor => tensor.Name).Order(StringComparer.Ordinal)];
+        string[] lines = new string[names.Length];
+        ParallelLoop.For(names.Length, i =>
+        {
+            SafetensorsEntry entry = Tensors[_prefix + names[i]];
+            lines[i] = $"{names[i]} {entry.Dtype} [{string.Join(", ", entry.Shape)}] {_weights.ComputeSha256(_prefix + names[i])}";
+        });
+        byte[] text = Encoding.UTF8.GetBytes(string.Join('\n', [Config.ToJson(), .. lines]));
+        return Convert.ToHexStringLower(SHA256.HashData(text));
     }
 
     /// <summary>Closes the files. Models that were loaded stay as they are.</summary>

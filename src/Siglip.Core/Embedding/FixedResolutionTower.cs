@@ -11,21 +11,21 @@ internal sealed class FixedResolutionTower : VisionTower
     private readonly SiglipPatchGrid _grid;
     private readonly bool _interpolates;
 
-    public FixedResolutionTower(SiglipVisionModel model, SiglipImageProcessorConfig processorConfig, SiglipImageEmbedderOptions options)
+    /// <param name="model">Of a <see cref="SiglipVisionModel"/>; owned by the new tower.</param>
+    /// <param name="adapted">What <see cref="Adapt"/> gives for the model.</param>
+    /// <param name="options">How to work.</param>
+    public FixedResolutionTower(ModelUse model, SiglipImageProcessorConfig adapted, SiglipImageEmbedderOptions options)
+        : base(model)
     {
-        ArgumentNullException.ThrowIfNull(model);
-        ArgumentNullException.ThrowIfNull(processorConfig);
-        _model = model;
-        _processor = new SiglipImageProcessor(Adapt(processorConfig, model.Config, options), options.ImageBackend);
-        _grid = new SiglipPatchGrid(_processor.Config.Height / model.Config.PatchSize, _processor.Config.Width / model.Config.PatchSize);
+        _model = (SiglipVisionModel)model.Model;
+        _processor = new SiglipImageProcessor(adapted, options.ImageBackend);
+        _grid = new SiglipPatchGrid(adapted.Height / _model.Config.PatchSize, adapted.Width / _model.Config.PatchSize);
         _interpolates = options.InterpolatePositionEncoding;
     }
 
     public override SiglipVisionConfigBase Config => _model.Config;
 
     public override SiglipImageProcessorConfigBase ProcessorConfig => _processor.Config;
-
-    public override nn.Module Model => _model;
 
     public override int PixelValueCount => _processor.PixelValueCount;
 

@@ -9,19 +9,19 @@ internal sealed class VariableResolutionTower : VisionTower
     private readonly Siglip2VisionModel _model;
     private readonly Siglip2ImageProcessor _processor;
 
-    public VariableResolutionTower(Siglip2VisionModel model, Siglip2ImageProcessorConfig processorConfig, SiglipImageEmbedderOptions options)
+    /// <param name="model">Of a <see cref="Siglip2VisionModel"/>; owned by the new tower.</param>
+    /// <param name="adapted">What <see cref="Adapt"/> gives for the model.</param>
+    /// <param name="options">How to work.</param>
+    public VariableResolutionTower(ModelUse model, Siglip2ImageProcessorConfig adapted, SiglipImageEmbedderOptions options)
+        : base(model)
     {
-        ArgumentNullException.ThrowIfNull(model);
-        ArgumentNullException.ThrowIfNull(processorConfig);
-        _model = model;
-        _processor = new Siglip2ImageProcessor(Adapt(processorConfig, model.Config, options), options.ImageBackend);
+        _model = (Siglip2VisionModel)model.Model;
+        _processor = new Siglip2ImageProcessor(adapted, options.ImageBackend);
     }
 
     public override SiglipVisionConfigBase Config => _model.Config;
 
     public override SiglipImageProcessorConfigBase ProcessorConfig => _processor.Config;
-
-    public override nn.Module Model => _model;
 
     public override int PixelValueCount => _processor.PixelValueCount;
 

@@ -5,13 +5,11 @@ using static TorchSharp.torch;
 namespace Siglip.Core;
 
 /// <summary>A model together with its preprocessing, and what it needs to embed batches: one for fixed, one for variable resolution.</summary>
-internal abstract class VisionTower : IDisposable
+internal abstract class VisionTower(ModelUse use) : IDisposable
 {
     public abstract SiglipVisionConfigBase Config { get; }
 
     public abstract SiglipImageProcessorConfigBase ProcessorConfig { get; }
-
-    public abstract nn.Module Model { get; }
 
     /// <summary>Number of pixel values of one image in a batch.</summary>
     public abstract int PixelValueCount { get; }
@@ -22,15 +20,45 @@ internal abstract class VisionTower : IDisposable
     /// <summary>The patches of an image that takes part in a batch only to fill its place.</summary>
     public abstract SiglipPatchGrid PlaceholderGrid { get; }
 
-    /// <summary>Opens a model's tower.</summary>
+    public nn.Module Model => use.Model;
+
+    /// <inheritdoc cref="ModelUse.ModelSha256"/>
+    public string? ModelSha256 => use.ModelSha256;
+
+    /// <inheritdoc cref="ModelUse.IsShared"/>
+    public bool SharesModel => use.IsShared;
+
+    /// <summary>Makes a tower of a model that nobody else has, and owns it.</summary>
+    /// <exception cref="ArgumentException">The preprocessing does not fit the model, or an option does not; the model is as it was.</exception>
+    public static VisionTower Of(SiglipVisionModel model, SiglipImageProcessorConfig processorConfig, SiglipImageEmbedderOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(processorConfig);
+        SiglipImageEmbedder.CheckOptions(options, model.Config);
+        SiglipImageProcessorConfig adapted = FixedResolutionTower.Adapt(processorConfig, model.Config, options);
+        return new FixedResolutionTower(ModelUse.Own(model, options.Precision, TorchDevice.Find(options.Device)), adapted, options);
+    }
+
+    /// <inheritdoc cref="Of(SiglipVisionModel, SiglipImageProcessorConfig, SiglipImageEmbedderOptions)"/>
+    public static VisionTower Of(Siglip2VisionModel model, Siglip2ImageProcessorConfig processorConfig, SiglipImageEmbedderOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(processorConfig);
+        SiglipImageEmbedder.CheckOptions(options, model.Config);
+        Siglip2ImageProcessorConfig adapted = VariableResolutionTower.Adapt(processorConfig, model.Config, options);
+        return new VariableResolutionTower(ModelUse.Own(model, options.Precision, TorchDevice.Find(options.Device)), adapted, options);
+    }
+
+    /// <summary>Makes a tower of a checkpoint's model; all towers with equal weights, precision and device share it.</summary>
     /// <exception cref="ArgumentException">The preprocessing does not fit the model, or an option does not.</exception>
     public static VisionTower Load(SiglipCheckpoint checkpoint, SiglipImageEmbedderOptions options)
     {
-        CheckFit(checkpoint.Config, checkpoint.ProcessorConfig, options); // before the weights are read
-        SiglipPrecision precision = options.Precision ?? SiglipPrecision.Float32;
-        return checkpoint.Config is Siglip2VisionConfig
-            ? new VariableResolutionTower(checkpoint.LoadSiglip2VisionModel(precision), (Siglip2ImageProcessorConfig)checkpoint.ProcessorConfig, options)
-            : new FixedResolutionTower(checkpoint.LoadVisionModel(precision), (SiglipImageProcessorConfig)checkpoint.ProcessorConfig, options);
+        SiglipImageEmbedder.CheckOptions(options, checkpoint.Config); // this and the next before the weights are read
+        SiglipImageProcessorConfigBase adapted = CheckFit(checkpoint.Config, checkpoint.ProcessorConfig, options);
+        ModelUse use = ModelUse.Share(checkpoint, options.Precision ?? SiglipPrecision.Float32, TorchDevice.Find(options.Device));
+        return adapted is Siglip2ImageProcessorConfig naFlex
+            ? new VariableResolutionTower(use, naFlex, options)
+            : new FixedResolutionTower(use, (SiglipImageProcessorConfig)adapted, options);
     }
 
     /// <summary>Checks all that needs no weights.</summary>
@@ -65,7 +93,7 @@ internal abstract class VisionTower : IDisposable
     public abstract (Tensor Patches, Tensor? Pooled, Tensor? Mean) Forward(
         Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, Device device, SiglipEmbeddingOutputs outputs);
 
-    public void Dispose() => Model.Dispose();
+    public void Dispose() => use.Dispose();
 
     /// <summary>Checks that one image's patch embeddings fit into an array.</summary>
     /// <exception cref="ArgumentException">They do not.</exception>

@@ -76,7 +76,9 @@ public sealed class RgbImage
         return ImageDecoder.Decode(encoded, source, applyExifOrientation);
     }
 
-    private static byte[] ReadFile(string path)
+    /// <summary>The bytes of an image file.</summary>
+    /// <exception cref="IOException">The file is missing or cannot be read.</exception>
+    internal static byte[] ReadFile(string path)
     {
         string fullPath = Path.GetFullPath(path);
         if (Directory.Exists(fullPath))
