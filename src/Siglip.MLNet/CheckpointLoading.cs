@@ -1,5 +1,8 @@
+using System.Diagnostics;
+using System.Globalization;
 using Microsoft.ML.Runtime;
 using Siglip.Core;
+using Siglip.MLNet.Internals;
 using static TorchSharp.torch;
 
 namespace Siglip.MLNet;
@@ -17,10 +20,15 @@ internal static class CheckpointLoading
         IHostEnvironment environment, FeaturizerSettings settings, string device, SiglipCheckpoint checkpoint, string? weightsSha256)
     {
         Check(settings, checkpoint);
+        long start = Stopwatch.GetTimestamp();
         SiglipImageEmbedder embedder = SiglipImageEmbedder.Load(checkpoint, settings.ToEmbedderOptions(device));
         try
         {
-            return new SiglipImageFeaturizingTransformer(environment, settings, embedder, SavedDtype(settings, checkpoint), weightsSha256);
+            var transformer = new SiglipImageFeaturizingTransformer(environment, settings, embedder, device, SavedDtype(settings, checkpoint), weightsSha256);
+            Environments.Inform(transformer.Host, string.Create(CultureInfo.InvariantCulture,
+                $"Model '{checkpoint.Source}': {ExpectedTensors.ParameterCount(embedder.Config) / 1e6:N1} million parameters in {settings.Precision}, on {device}, "
+                + $"{(embedder.SharesModel ? "shared with others in this process" : "loaded")} in {Stopwatch.GetElapsedTime(start).TotalSeconds:N2} s."));
+            return transformer;
         }
         catch
         {

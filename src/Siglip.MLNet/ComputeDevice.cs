@@ -27,7 +27,7 @@ internal sealed record ComputeDevice(int? GpuDeviceId, bool FallbackToCpu, strin
 
     /// <summary>The name that torch has for the device.</summary>
     /// <exception cref="InvalidOperationException">There is no such GPU, and the CPU is not allowed instead.</exception>
-    public string Resolve(IHostEnvironment environment)
+    public string Resolve(IHost host)
     {
         if (GpuDeviceId is not { } id)
             return "cpu";
@@ -42,7 +42,7 @@ internal sealed record ComputeDevice(int? GpuDeviceId, bool FallbackToCpu, strin
             throw new InvalidOperationException($"GPU device {id} is asked for ({Source}.{nameof(GpuDeviceId)}), and {found}. Reference "
                 + "TorchSharp-cuda-linux or TorchSharp-cuda-windows and install NVIDIA's driver, or allow the CPU: set "
                 + $"{Source}.{nameof(FallbackToCpu)} to true.");
-        Environments.Warn(environment, nameof(SiglipImageFeaturizingTransformer), $"GPU device {id} is asked for, and {found}: the CPU computes.");
+        Environments.Warn(host, $"GPU device {id} is asked for, and {found}: the CPU computes.");
         return "cpu";
     }
 

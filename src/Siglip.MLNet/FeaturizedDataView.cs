@@ -34,7 +34,7 @@ internal sealed class FeaturizedDataView : IDataView
         {
             return !_schema.NeedsImages(active)
                 ? new PassThroughCursor(input, _schema, active)
-                : new FeaturizedRowCursor(_transformer, input, _schema, active, NoteComputation);
+                : new FeaturizedRowCursor(_transformer, input, _schema, active, new CursorLog(_transformer, GetRowCount(), NoteComputation));
         }
         catch
         {
@@ -51,9 +51,10 @@ internal sealed class FeaturizedDataView : IDataView
     {
         if (Interlocked.Increment(ref _computingCursors) == 2)
         {
-            Environments.Warn(_transformer.Environment, nameof(SiglipImageFeaturizingTransformer),
+            Environments.Warn(_transformer.Host,
                 "The same images are embedded a second time. A trainer that reads its data in several passes embeds all images in each of them: "
-                + "call AppendCacheCheckpoint(mlContext) after SiglipFeaturizeImage, or Data.Cache on the transformed data.");
+                + "call AppendCacheCheckpoint(mlContext) after SiglipFeaturizeImage, or Data.Cache on the transformed data; or, for all pipelines of the context, "
+                + "mlContext.CacheSiglipEmbeddings().");
         }
     }
 }

@@ -11,7 +11,8 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     private readonly DataViewRowCursor _input;
     private readonly FeaturizedSchema _schema;
     private readonly bool[] _active;
-    private readonly Action? _computes; // null if no embedding is active
+    private readonly SiglipImageFeaturizingTransformer _transformer;
+    private readonly CursorLog _log;
     private readonly int _batchSize;
     private readonly RowBuffer?[] _buffers; // one for each column of the input; null unless active
     private readonly ImageBatch _images;
@@ -21,7 +22,6 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     private int _slot = -1;
     private long _position = -1;
     private long _rowsRead;
-    private bool _started;
     private bool _ended;
     private ExceptionDispatchInfo? _failure; // of the input or the model: no row after those read before can be given
 
@@ -29,19 +29,18 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     /// <param name="input">Owned by the new cursor once it is constructed.</param>
     /// <param name="schema">The columns.</param>
     /// <param name="active">A flag for each column; at least one column that is added.</param>
-    /// <param name="computes">Called before the first forward pass, if there is one.</param>
+    /// <param name="log">Where the cursor says what it does; owned by the new cursor once it is constructed.</param>
     public FeaturizedRowCursor(
-        SiglipImageFeaturizingTransformer transformer, DataViewRowCursor input, FeaturizedSchema schema, bool[] active, Action computes)
+        SiglipImageFeaturizingTransformer transformer, DataViewRowCursor input, FeaturizedSchema schema, bool[] active, CursorLog log)
     {
-        SiglipEmbeddingOutputs embeddings = schema.ActiveEmbeddings(active);
-        (_input, _schema, _active, _computes) = (input, schema, active, embeddings == SiglipEmbeddingOutputs.None ? null : computes);
+        (_transformer, _input, _schema, _active, _log) = (transformer, input, schema, active, log);
         _batchSize = transformer.Settings.BatchSize;
         _idGetter = input.GetIdGetter();
         _buffers = [.. schema.Input.Select(column => active[column.Index] ? RowBuffer.Create(input, column) : null)];
 
         // A source that is handed on as well is got from the input only once.
         Delegate source = _buffers[schema.Source.Index]?.LastRead ?? GetterOf(input, schema);
-        _images = new ImageBatch(transformer, schema, source, embeddings);
+        _images = new ImageBatch(transformer, schema, source, schema.ActiveEmbeddings(active));
     }
 
     public override long Position => _position;
@@ -100,6 +99,7 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
         if (disposing && !_ended)
         {
             End();
+            _log.Dispose();
             _input.Dispose();
             foreach (RowBuffer? buffer in _buffers)
                 buffer?.Dispose();
@@ -125,10 +125,8 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
             int count = ReadRows();
             if (count == 0)
                 return false;
-            if (!_started)
-                _computes?.Invoke();
-            _started = true;
-            _images.Compute(count);
+            _transformer.CheckAlive();
+            _log.Add(_images.Compute(count));
             _count = count;
             return true;
         }
@@ -147,6 +145,7 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
         {
             while (count < _batchSize && _input.MoveNext())
             {
+                _transformer.CheckAlive();
                 Slots.Ensure(ref _ids, count);
                 _idGetter(ref _ids[count]);
                 foreach (RowBuffer? buffer in _buffers)

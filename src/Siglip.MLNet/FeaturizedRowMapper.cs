@@ -23,6 +23,7 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
 
     private sealed class Row : DataViewRow
     {
+        private readonly SiglipImageFeaturizingTransformer _transformer;
         private readonly DataViewRow _input;
         private readonly FeaturizedSchema _schema;
         private readonly bool[] _active;
@@ -32,7 +33,7 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
 
         public Row(SiglipImageFeaturizingTransformer transformer, DataViewRow input, FeaturizedSchema schema, bool[] active)
         {
-            (_input, _schema, _active) = (input, schema, active);
+            (_transformer, _input, _schema, _active) = (transformer, input, schema, active);
             if (schema.NeedsImages(active))
                 _image = new ImageBatch(transformer, schema, FeaturizedRowCursor.GetterOf(input, schema), schema.ActiveEmbeddings(active));
         }
@@ -76,6 +77,7 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
             if (_computed != _input.Position) // the first output asked for computes all of them
             {
                 _computed = -1;
+                _transformer.CheckAlive();
                 _image!.Read(0, _input.Position);
                 _image.Compute(1);
                 _computed = _input.Position;

@@ -14,8 +14,15 @@ internal sealed class ImageBatch
     private readonly SiglipEmbeddingOutputs _outputs;
     private readonly string _column;
     private readonly ImageSource _source;
+    private readonly Dictionary<ImageKey, int> _slotOf = []; // the first slot with an image, if there is a cache
     private long[] _rows = [];
     private Exception?[] _faults = []; // of reading or decoding; null where the image is good
+    private ImageKey[] _keys = [];
+    private CachedEmbedding?[] _known = []; // from the cache
+    private int[] _owners = []; // the slot that has the image: the slot itself, or an earlier one of the same image
+    private int[] _places = []; // of the slot's image in the forward pass; -1 if it is known
+    private int _placesUsed;
+    private ImageLookup? _cache;
     private SiglipImageEmbeddings? _embeddings; // null if no image of the batch is good, or no embedding is wanted
 
     /// <param name="transformer">Whose model computes.</param>
@@ -32,44 +39,64 @@ internal sealed class ImageBatch
     }
 
     /// <summary>Takes over the current row's image. If its getter fails, then that is an error of this row's embedding.</summary>
-    /// <param name="slot">The row's place in the batch.</param>
+    /// <param name="slot">The row's place in the batch, 0 for the first row of a new one.</param>
     /// <param name="row">The row's number in the data, for messages.</param>
     public void Read(int slot, long row)
     {
+        if (slot == 0)
+        {
+            _cache = _transformer.FindCache();
+            _placesUsed = 0;
+            _slotOf.Clear();
+        }
+
         Slots.Ensure(ref _rows, slot);
         Slots.Ensure(ref _faults, slot);
-        _images.Ensure(slot);
-        (_rows[slot], _faults[slot]) = (row, null);
+        Slots.Ensure(ref _keys, slot);
+        Slots.Ensure(ref _known, slot);
+        Slots.Ensure(ref _owners, slot);
+        Slots.Ensure(ref _places, slot);
+        (_rows[slot], _faults[slot], _known[slot]) = (row, null, null);
         try
         {
             _source.Read(slot);
         }
-        catch (Exception exception) // thrown by CopyEmbedding, or made NaN
+        catch (Exception exception) // thrown by the getters below, or made NaN
         {
-            SetFault(slot, exception);
-            return;
+            _faults[slot] = exception;
         }
 
-        if (!_source.CanDecodeLater)
-            Preprocess(slot);
+        if (_source.CanDecodeLater)
+            return;
+        LookUp(slot);
+        Place(slot);
+        Preprocess(slot);
     }
 
-    /// <summary>Computes the embeddings of the rows read, in one forward pass.</summary>
+    /// <summary>Computes the embeddings of the rows read: those that are not in the cache, in one forward pass.</summary>
     /// <param name="count">Number of rows.</param>
     /// <exception cref="ObjectDisposedException">The transformer is disposed.</exception>
-    public void Compute(int count)
+    /// <exception cref="OperationCanceledException">The environment is canceled.</exception>
+    public BatchCounts Compute(int count)
     {
         _embeddings = null;
         if (_source.CanDecodeLater)
         {
-            if (count == 1)
-                Preprocess(0);
-            else
-                ParallelLoop.For(count, Preprocess);
+            if (_cache is not null)
+                ForEach(count, LookUp);
+            for (int slot = 0; slot < count; slot++)
+                Place(slot);
+            ForEach(count, Preprocess);
         }
 
-        if (_outputs != SiglipEmbeddingOutputs.None && _faults.AsSpan(0, count).Contains(null))
-            _embeddings = _transformer.Embed(_images, count, _outputs);
+        int[] computed = [.. Enumerable.Range(0, count).Where(slot => _owners[slot] == slot && _places[slot] >= 0 && _faults[slot] is null)];
+        if (_outputs != SiglipEmbeddingOutputs.None && computed.Length > 0)
+        {
+            _embeddings = _transformer.Embed(_images, _placesUsed, _outputs);
+            _cache?.Add([.. computed.Select(slot => (_keys[slot], CachedEmbedding.From(_embeddings, _outputs, _places[slot])))]);
+        }
+
+        return Counts(count);
     }
 
     /// <summary>A getter of one output, of the row that the consumer stands on.</summary>
@@ -96,7 +123,7 @@ internal sealed class ImageBatch
                 return (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
                 {
                     int row = slot();
-                    Fill(ref value, length, IsGood(row) ? _embeddings!.Get(output, row) : []);
+                    Fill(ref value, length, IsGood(row) ? _known[row] is { } known ? known.Get(output) : _embeddings!.Get(output, _places[row]) : []);
                 });
         }
     }
@@ -110,44 +137,107 @@ internal sealed class ImageBatch
         destination = editor.Commit();
     }
 
-    private SiglipPatchGrid? Grid(int slot) => IsGood(slot) ? _images.Grids(slot + 1)[slot] : null;
+    private SiglipPatchGrid? Grid(int slot) => !IsGood(slot) ? null
+        : _known[slot] is { } known ? known.Grid : _images.Grids(_places[slot] + 1)[_places[slot]];
 
     // False if the image is bad, and bad images are missing values.
     private bool IsGood(int slot)
     {
-        if (_faults[slot] is not { } fault)
+        if (_faults[_owners[slot]] is not { } fault)
             return true;
         if (!IsOfImage(fault))
             ExceptionDispatchInfo.Throw(fault);
         if (_transformer.Settings.BadImages == BadImageHandling.Missing)
             return false;
-        string message = $"Row {_rows[slot]}, column '{_column}': {Sentences.Of(fault)} With BadImages set to "
-            + $"{nameof(BadImageHandling)}.{nameof(BadImageHandling.Missing)} its embedding is NaN instead.";
+        string message = $"{Describe(slot, fault)} With BadImages set to {nameof(BadImageHandling)}.{nameof(BadImageHandling.Missing)} its embedding is NaN instead.";
         throw fault is FileNotFoundException missing
             ? new FileNotFoundException(message, missing.FileName, fault)
             : new InvalidDataException(message, fault);
     }
 
+    private string Describe(int slot, Exception fault) => $"Row {_rows[slot]}, column '{_column}': {Sentences.Of(fault)}";
+
+    private BatchCounts Counts(int count)
+    {
+        int bad = 0, found = 0;
+        string? firstBad = null;
+        for (int slot = 0; slot < count; slot++)
+        {
+            if (_faults[_owners[slot]] is { } fault)
+            {
+                if (!IsOfImage(fault))
+                    continue;
+                bad++;
+                firstBad ??= Describe(slot, fault);
+            }
+            else if (_owners[slot] != slot || _places[slot] < 0)
+            {
+                found++;
+            }
+        }
+
+        return new BatchCounts(count, _embeddings is null ? 0 : 1, _embeddings?.Count ?? 0, found, bad, firstBad);
+    }
+
+    private static void ForEach(int count, Action<int> body)
+    {
+        if (count == 1)
+            body(0);
+        else
+            ParallelLoop.For(count, body);
+    }
+
     private static bool IsOfImage(Exception exception) => exception is IOException or InvalidDataException or UnauthorizedAccessException
         or ArgumentException or NotSupportedException;
 
+    private void LookUp(int slot) => Try(slot, () =>
+    {
+        if (_cache is not null)
+            _known[slot] = _cache.Find(_keys[slot] = _source.KeyOf(slot, _cache.Space), _outputs);
+    });
+
+    /// <summary>Gives the slot's image a place in the forward pass, unless it is known, or has one already. One slot after the other.</summary>
+    private void Place(int slot)
+    {
+        (_owners[slot], _places[slot]) = (slot, -1);
+        if (_cache is not null && _faults[slot] is null)
+        {
+            if (_known[slot] is null && !_slotOf.TryAdd(_keys[slot], slot))
+                (_owners[slot], _places[slot]) = (_slotOf[_keys[slot]], _places[_slotOf[_keys[slot]]]);
+            if (_known[slot] is not null || _owners[slot] != slot)
+            {
+                _source.Forget(slot);
+                return;
+            }
+        }
+
+        _places[slot] = _placesUsed++;
+        _images.Ensure(_places[slot]);
+        if (_faults[slot] is not null)
+            _images.Clear(_places[slot]);
+    }
+
     private void Preprocess(int slot)
+    {
+        if (_owners[slot] != slot || _places[slot] < 0)
+            return;
+        Try(slot, () => _images.Preprocess(_places[slot], _source.Decode(slot)));
+        if (_faults[slot] is not null)
+            _images.Clear(_places[slot]);
+    }
+
+    // What fails because of the image is an error of the slot's row.
+    private void Try(int slot, Action action)
     {
         if (_faults[slot] is not null)
             return;
         try
         {
-            _images.Preprocess(slot, _source.Decode(slot));
+            action();
         }
         catch (Exception exception) when (IsOfImage(exception))
         {
-            SetFault(slot, exception);
+            _faults[slot] = exception;
         }
-    }
-
-    private void SetFault(int slot, Exception exception)
-    {
-        _images.Clear(slot);
-        _faults[slot] = exception;
     }
 }

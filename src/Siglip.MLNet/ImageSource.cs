@@ -13,9 +13,19 @@ internal abstract class ImageSource
     /// <summary>Takes the current row's value into a slot. Throws what the column's getter throws.</summary>
     public abstract void Read(int slot);
 
+    /// <summary>The key of a slot's image.</summary>
+    /// <exception cref="InvalidDataException">The slot holds no image.</exception>
+    /// <exception cref="IOException">The file is missing or cannot be read.</exception>
+    public abstract ImageKey KeyOf(int slot, EmbeddingSpace space);
+
     /// <exception cref="InvalidDataException">The slot holds no image, or a damaged one.</exception>
     /// <exception cref="IOException">The file is missing or cannot be read.</exception>
     public abstract RgbImage Decode(int slot);
+
+    /// <summary>Frees what <see cref="KeyOf"/> kept for <see cref="Decode"/>, which is not called.</summary>
+    public virtual void Forget(int slot)
+    {
+    }
 
     /// <summary>A source for the input column.</summary>
     /// <param name="getter">Gives the current row's value, of the column's raw type.</param>
@@ -31,21 +41,34 @@ internal abstract class ImageSource
     private sealed class PathSource(ValueGetter<ReadOnlyMemory<char>> getter, FeaturizerSettings settings) : ImageSource
     {
         private string[] _paths = [];
+        private byte[]?[] _files = []; // those read for their keys and not decoded yet
         private ReadOnlyMemory<char> _path;
 
         public override void Read(int slot)
         {
             getter(ref _path);
             Slots.Ensure(ref _paths, slot);
-            _paths[slot] = _path.ToString();
+            Slots.Ensure(ref _files, slot);
+            (_paths[slot], _files[slot]) = (_path.ToString(), null);
         }
+
+        public override ImageKey KeyOf(int slot, EmbeddingSpace space) => space.KeyOf(_files[slot] = RgbImage.ReadFile(PathOf(slot)));
 
         public override RgbImage Decode(int slot)
         {
+            string path = PathOf(slot);
+            byte[] encoded = _files[slot] ?? RgbImage.ReadFile(path);
+            _files[slot] = null;
+            return RgbImage.Decode(encoded, $"'{path}'", settings.ApplyExifOrientation);
+        }
+
+        public override void Forget(int slot) => _files[slot] = null;
+
+        private string PathOf(int slot)
+        {
             if (string.IsNullOrWhiteSpace(_paths[slot]))
                 throw new InvalidDataException("The path is empty.");
-            string path = settings.ImageFolder is null ? _paths[slot] : Path.Combine(settings.ImageFolder, _paths[slot]);
-            return RgbImage.Load(path, settings.ApplyExifOrientation);
+            return settings.ImageFolder is null ? _paths[slot] : Path.Combine(settings.ImageFolder, _paths[slot]);
         }
     }
 
@@ -59,12 +82,15 @@ internal abstract class ImageSource
             getter(ref _encoded[slot]);
         }
 
-        public override RgbImage Decode(int slot)
-        {
-            if (_encoded[slot].Length == 0)
-                throw new InvalidDataException("There are no bytes.");
-            return RgbImage.Decode(_encoded[slot].DenseValues().ToArray(), "the bytes", settings.ApplyExifOrientation);
-        }
+        public override ImageKey KeyOf(int slot, EmbeddingSpace space) =>
+            space.KeyOf(_encoded[slot].IsDense ? NonEmpty(slot).GetValues() : Bytes(slot));
+
+        public override RgbImage Decode(int slot) => RgbImage.Decode(Bytes(slot), "the bytes", settings.ApplyExifOrientation);
+
+        private byte[] Bytes(int slot) => NonEmpty(slot).DenseValues().ToArray();
+
+        private VBuffer<byte> NonEmpty(int slot) =>
+            _encoded[slot].Length > 0 ? _encoded[slot] : throw new InvalidDataException("There are no bytes.");
     }
 
     /// <summary>The getter's image is valid until the next call only, so it is decoded at once; and it is the getter's to dispose.</summary>
@@ -87,7 +113,10 @@ internal abstract class ImageSource
             }
         }
 
-        public override RgbImage Decode(int slot) =>
-            MLImagePixels.ToRgb(_image ?? throw new InvalidDataException("The image is missing (null)."));
+        public override ImageKey KeyOf(int slot, EmbeddingSpace space) => space.KeyOf(NonNull());
+
+        public override RgbImage Decode(int slot) => MLImagePixels.ToRgb(NonNull());
+
+        private MLImage NonNull() => _image ?? throw new InvalidDataException("The image is missing (null).");
     }
 }

@@ -36,7 +36,7 @@ namespace Siglip.MLNet;
 /// </remarks>
 public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeaturizingTransformer>
 {
-    private readonly IHostEnvironment _environment;
+    private readonly IHost _host;
     private readonly FeaturizerSettings _settings;
     private readonly string _device;
 
@@ -49,12 +49,12 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
     /// <exception cref="InvalidOperationException">There is no such GPU, and the CPU is not allowed instead.</exception>
     internal SiglipImageFeaturizingEstimator(IHostEnvironment environment, SiglipImageFeaturizingOptions options)
     {
-        _environment = environment;
+        _host = environment.Register(nameof(SiglipImageFeaturizingEstimator));
         _settings = FeaturizerSettings.From(options);
         var device = ComputeDevice.From(options, environment);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model);
         CheckpointLoading.Check(_settings, checkpoint);
-        _device = device.Resolve(environment);
+        _device = device.Resolve(_host);
     }
 
     /// <summary>Loads the model. The data is not read.</summary>
@@ -66,7 +66,7 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
         ArgumentNullException.ThrowIfNull(input);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model);
         _ = new FeaturizedSchema(input.Schema, _settings, CheckpointLoading.Check(_settings, checkpoint)); // before the weights are loaded
-        return CheckpointLoading.Load(_environment, _settings, _device, checkpoint, _settings.EmbedWeights ? null : checkpoint.ComputeSha256());
+        return CheckpointLoading.Load(_host, _settings, _device, checkpoint, _settings.EmbedWeights ? null : checkpoint.ComputeSha256());
     }
 
     /// <summary>The columns that the transformer will give for an input.</summary>

@@ -17,33 +17,45 @@ namespace Siglip.MLNet;
 /// </remarks>
 public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposable
 {
+    private readonly IHostEnvironment _root; // the context's own, by which its cache is found
+    private readonly EmbeddingSpace _space;
     private long _forwardPasses;
+    private long _imagesEmbedded;
     private volatile bool _disposed;
 
-    /// <param name="environment">Where messages go.</param>
+    /// <param name="environment">Where messages go, and what may be cancelled.</param>
     /// <param name="settings">Checked settings.</param>
     /// <param name="embedder">Owned by the new transformer.</param>
+    /// <param name="device">Torch's name of the embedder's device.</param>
     /// <param name="savedDtype">The type in which weights are saved.</param>
     /// <param name="weightsSha256">The hash of the checkpoint's weights, for saving without weights; null if they are saved.</param>
     internal SiglipImageFeaturizingTransformer(
-        IHostEnvironment environment, FeaturizerSettings settings, SiglipImageEmbedder embedder, ScalarType savedDtype, string? weightsSha256)
+        IHostEnvironment environment, FeaturizerSettings settings, SiglipImageEmbedder embedder, string device, ScalarType savedDtype, string? weightsSha256)
     {
-        (Environment, Settings, Embedder, SavedDtype, WeightsSha256) = (environment, settings, embedder, savedDtype, weightsSha256);
+        (Host, _root) = (environment.Register(nameof(SiglipImageFeaturizingTransformer)), Environments.RootOf(environment));
+        (Settings, Embedder, Device, SavedDtype, WeightsSha256) = (settings, embedder, device, savedDtype, weightsSha256);
+        _space = new EmbeddingSpace(embedder, settings, device);
     }
 
     /// <summary>The input column and output columns, the model and its settings.</summary>
     internal FeaturizerSettings Settings { get; }
 
-    internal IHostEnvironment Environment { get; }
+    internal IHost Host { get; }
 
     internal SiglipImageEmbedder Embedder { get; }
+
+    /// <summary>Torch's name of the device that computes.</summary>
+    internal string Device { get; }
 
     internal ScalarType SavedDtype { get; }
 
     internal string? WeightsSha256 { get; }
 
-    /// <summary>Number of forward passes so far.</summary>
+    /// <summary>Number of forward passes so far, each of a batch.</summary>
     internal long ForwardPasses => Interlocked.Read(ref _forwardPasses);
+
+    /// <summary>Number of images in these passes.</summary>
+    internal long ImagesEmbedded => Interlocked.Read(ref _imagesEmbedded);
 
     bool ITransformer.IsRowToRowMapper => true;
 
@@ -80,7 +92,7 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
 
     /// <summary>The same with another answer to bad images. It shares this transformer's model, and is not to be disposed.</summary>
     internal SiglipImageFeaturizingTransformer WithBadImages(BadImageHandling badImages) =>
-        new(Environment, Settings with { BadImages = badImages }, Embedder, SavedDtype, WeightsSha256);
+        new(Host, Settings with { BadImages = badImages }, Embedder, Device, SavedDtype, WeightsSha256);
 
     internal FeaturizedSchema Bind(DataViewSchema inputSchema)
     {
@@ -88,12 +100,26 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
         return new FeaturizedSchema(inputSchema, Settings, new EmbeddingSizes(Embedder.PatchCount, Embedder.Config.HiddenSize));
     }
 
+    /// <summary>Where embeddings of the context's images are kept; null if nowhere.</summary>
+    internal ImageLookup? FindCache() => SiglipEmbeddingCache.Of(_root) is { } cache ? new ImageLookup(cache, _space) : null;
+
     /// <summary>One forward pass.</summary>
+    /// <exception cref="OperationCanceledException">The environment is canceled.</exception>
     internal SiglipImageEmbeddings Embed(PixelValueBatch images, int count, SiglipEmbeddingOutputs outputs)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        CheckAlive();
         SiglipImageEmbeddings embeddings = Embedder.Embed(images, count, outputs);
         Interlocked.Increment(ref _forwardPasses);
+        Interlocked.Add(ref _imagesEmbedded, count);
         return embeddings;
+    }
+
+    /// <summary>Checks that work may go on.</summary>
+    /// <exception cref="ObjectDisposedException">This transformer is disposed.</exception>
+    /// <exception cref="OperationCanceledException">The environment is canceled.</exception>
+    internal void CheckAlive()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Host.CheckAlive();
     }
 }

@@ -17,9 +17,23 @@ internal static class Environments
     public static (int? GpuDeviceId, bool FallbackToCpu) DeviceOf(IHostEnvironment environment) =>
         environment is IHostEnvironmentInternal inner ? (inner.GpuDeviceId, inner.FallbackToCpu) : (null, true);
 
-    public static void Warn(IHostEnvironment environment, string source, string message)
+    /// <summary>The context's own environment; the environment itself where it has another origin.</summary>
+    public static IHostEnvironment RootOf(IHostEnvironment environment) => environment switch
     {
-        using IChannel channel = environment.Register(source).Start("Siglip");
+        MLContext context => CatalogUtils.GetEnvironment(context.Transforms),
+        HostEnvironmentBase<LocalEnvironment> local => local.Root,
+        _ => environment,
+    };
+
+    public static void Inform(IHost host, string message)
+    {
+        using IChannel channel = host.Start("Siglip");
+        channel.Info(message);
+    }
+
+    public static void Warn(IHost host, string message)
+    {
+        using IChannel channel = host.Start("Siglip");
         channel.Warning(message);
     }
 

@@ -80,11 +80,12 @@ internal static class SavedTransformer
     {
         ArgumentNullException.ThrowIfNull(environment);
         ArgumentNullException.ThrowIfNull(ctx);
+        CheckVersion(ctx);
         ctx.CheckAtModel(Version());
         FeaturizerSettings settings = LoadSettings(ctx);
         string config = ctx.LoadNonEmptyString();
         string processorConfig = ctx.LoadNonEmptyString();
-        string device = ComputeDevice.From(environment).Resolve(environment); // before the weights are read
+        string device = ComputeDevice.From(environment).Resolve(environment.Register(nameof(SavedTransformer))); // before the weights are read
         try
         {
             return settings.EmbedWeights
@@ -106,6 +107,19 @@ internal static class SavedTransformer
         verWeCanReadBack: 0x00010001,
         loaderAssemblyName: typeof(SavedTransformer).Assembly.GetName().Name!,
         loaderSignature: LoaderSignature);
+
+    // ML.NET's own check says less, and calls our format ML.NET's.
+    private static void CheckVersion(ModelLoadContext ctx)
+    {
+        VersionInfo ours = Version();
+        uint written = ctx.Header.ModelVerWritten;
+        if (ctx.Header.ModelSignature == ours.ModelSignature && (written > ours.VerWrittenCur || written < ours.VerWeCanReadBack))
+            throw new FormatException($"The saved SigLIP transformer has format {Text(written)}, and this version of Siglip.MLNet reads formats "
+                + $"{Text(ours.VerWeCanReadBack)} to {Text(ours.VerWrittenCur)}. "
+                + (written > ours.VerWrittenCur ? "Update Siglip.MLNet." : "Save the model again with a version of Siglip.MLNet that reads both."));
+
+        static string Text(uint version) => $"{version >> 16}.{(version >> 8) & 0xFF}.{version & 0xFF}";
+    }
 
     private static FeaturizerSettings LoadSettings(ModelLoadContext ctx)
     {

@@ -1,0 +1,160 @@
+using System.Runtime.InteropServices;
+using Microsoft.Data.Sqlite;
+using Siglip.Core;
+
+namespace Siglip.MLNet;
+
+/// <summary>Embeddings in a SQLite file, which other processes may use at the same time. Any number of threads.</summary>
+internal sealed class EmbeddingFile : IDisposable
+{
+    private const int ApplicationId = 0x5369674C; // "SigL": tells the file from other databases
+    private const int Version = 1;
+    private const int NotADatabase = 26, Damaged = 11, CannotOpen = 14; // SQLite's codes
+
+    private readonly Lock _gate = new();
+    private readonly SqliteConnection _connection;
+
+    private EmbeddingFile(SqliteConnection connection) => _connection = connection;
+
+    /// <exception cref="InvalidDataException">The file is something else, or of another version.</exception>
+    /// <exception cref="IOException">The file cannot be opened or written.</exception>
+    public static EmbeddingFile Open(string path)
+    {
+        string full = Path.GetFullPath(path);
+        if (Directory.Exists(full))
+            throw new IOException($"The embedding cache '{full}' is a folder; name a file.");
+        if (Path.GetDirectoryName(full) is { } folder && !Directory.Exists(folder))
+            throw new DirectoryNotFoundException($"The folder of the embedding cache '{full}' does not exist; create it first.");
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = full, Pooling = false }.ToString());
+        try
+        {
+            connection.Open();
+            Prepare(connection, full);
+            return new EmbeddingFile(connection);
+        }
+        catch (SqliteException exception)
+        {
+            connection.Dispose();
+            throw exception.SqliteErrorCode switch
+            {
+                NotADatabase or Damaged => new InvalidDataException(
+                    $"The file '{full}' is no embedding cache, or a damaged one: {exception.Message} Delete it, or name another file.", exception),
+                CannotOpen => new IOException($"The embedding cache '{full}' cannot be opened. Check the permissions of the file and its folder.", exception),
+                _ => new IOException($"The embedding cache '{full}' cannot be used: {exception.Message}", exception),
+            };
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+    }
+
+    /// <returns>Null if there is no embedding of the image with these outputs.</returns>
+    /// <exception cref="SqliteException">The file can no longer be read.</exception>
+    public CachedEmbedding? Find(ImageKey key, SiglipEmbeddingOutputs outputs, EmbeddingSpace space)
+    {
+        lock (_gate)
+        {
+            // What has another length than this model's embeddings have does not come from this library, and is not read.
+            using SqliteCommand command = _connection.CreateCommand();
+            command.CommandText = """
+                SELECT rows, columns,
+                    CASE WHEN $patches AND typeof(patches) = 'blob' AND length(patches) = 4 * $hidden * rows * columns THEN patches END,
+                    CASE WHEN $pooled AND typeof(pooled) = 'blob' AND length(pooled) = 4 * $hidden THEN pooled END,
+                    CASE WHEN $mean AND typeof(mean) = 'blob' AND length(mean) = 4 * $hidden THEN mean END
+                FROM embeddings
+                WHERE image = $image AND rows BETWEEN 1 AND $most AND columns BETWEEN 1 AND $most AND rows * columns <= $most
+                """;
+            command.Parameters.AddWithValue("$image", key.ToBytes());
+            command.Parameters.AddWithValue("$patches", outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings));
+            command.Parameters.AddWithValue("$pooled", outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding));
+            command.Parameters.AddWithValue("$mean", outputs.HasFlag(SiglipEmbeddingOutputs.MeanPatchEmbedding));
+            command.Parameters.AddWithValue("$hidden", space.HiddenSize);
+            command.Parameters.AddWithValue("$most", space.PatchCount);
+            using SqliteDataReader row = command.ExecuteReader();
+            if (!row.Read())
+                return null;
+            var found = new CachedEmbedding(new SiglipPatchGrid(row.GetInt32(0), row.GetInt32(1)), Floats(row, 2), Floats(row, 3), Floats(row, 4));
+            return found.Has(outputs) ? found : null;
+        }
+    }
+
+    /// <summary>Adds embeddings, all or none; to those of an image that is there already, the outputs that it lacks.</summary>
+    /// <exception cref="SqliteException">The file can no longer be written.</exception>
+    public void Add(IEnumerable<(ImageKey Key, CachedEmbedding Embedding)> entries)
+    {
+        lock (_gate)
+        {
+            using SqliteTransaction transaction = _connection.BeginTransaction();
+            using SqliteCommand command = _connection.CreateCommand();
+            command.Transaction = transaction;
+            command.CommandText = """
+                INSERT INTO embeddings (image, rows, columns, patches, pooled, mean) VALUES ($image, $rows, $columns, $patches, $pooled, $mean)
+                ON CONFLICT (image) DO UPDATE SET patches = coalesce(patches, excluded.patches), pooled = coalesce(pooled, excluded.pooled),
+                    mean = coalesce(mean, excluded.mean)
+                """;
+            foreach ((ImageKey key, CachedEmbedding embedding) in entries)
+            {
+                command.Parameters.Clear();
+                command.Parameters.AddWithValue("$image", key.ToBytes());
+                command.Parameters.AddWithValue("$rows", embedding.Grid.Rows);
+                command.Parameters.AddWithValue("$columns", embedding.Grid.Columns);
+                command.Parameters.AddWithValue("$patches", Bytes(embedding.Patches));
+                command.Parameters.AddWithValue("$pooled", Bytes(embedding.Pooled));
+                command.Parameters.AddWithValue("$mean", Bytes(embedding.Mean));
+                command.ExecuteNonQuery();
+            }
+
+            transaction.Commit();
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+            _connection.Dispose();
+    }
+
+    private static void Prepare(SqliteConnection connection, string path)
+    {
+        long application = Number(connection, "PRAGMA application_id"), version = Number(connection, "PRAGMA user_version");
+        bool isNew = application == 0 && version == 0 && Number(connection, "SELECT count(*) FROM sqlite_schema") == 0;
+        if (!isNew && application != ApplicationId)
+            throw new InvalidDataException($"The file '{path}' is a database of another program; name another file for the embedding cache.");
+        if (!isNew && version != Version)
+            throw new InvalidDataException($"The embedding cache '{path}' has format {version}, this version of Siglip.MLNet expects {Version}; delete it, or name "
+                + "another file.");
+        Execute(connection, "PRAGMA journal_mode = WAL"); // others may read while one writes
+        Execute(connection, "PRAGMA synchronous = NORMAL"); // what a power failure loses is computed again
+        if (!isNew)
+            return;
+        Execute(connection, $"""
+            BEGIN IMMEDIATE;
+            CREATE TABLE IF NOT EXISTS embeddings (image BLOB NOT NULL PRIMARY KEY, rows INTEGER NOT NULL, columns INTEGER NOT NULL, patches BLOB, pooled BLOB,
+                mean BLOB) STRICT;
+            PRAGMA application_id = {ApplicationId};
+            PRAGMA user_version = {Version};
+            COMMIT;
+            """);
+    }
+
+    private static long Number(SqliteConnection connection, string text)
+    {
+        using SqliteCommand command = connection.CreateCommand();
+        command.CommandText = text;
+        return (long)command.ExecuteScalar()!;
+    }
+
+    private static void Execute(SqliteConnection connection, string text)
+    {
+        using SqliteCommand command = connection.CreateCommand();
+        command.CommandText = text;
+        command.ExecuteNonQuery();
+    }
+
+    private static object Bytes(float[]? values) => values is null ? DBNull.Value : MemoryMarshal.AsBytes(values.AsSpan()).ToArray(); // little-endian, as .NET's platforms are
+
+    private static float[]? Floats(SqliteDataReader row, int column) =>
+        row.IsDBNull(column) ? null : MemoryMarshal.Cast<byte, float>((byte[])row.GetValue(column)).ToArray();
+}
