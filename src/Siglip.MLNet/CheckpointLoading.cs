@@ -15,16 +15,19 @@ internal static class CheckpointLoading
     /// <param name="device">Torch's name of the device that computes.</param>
     /// <param name="checkpoint">The model and its preprocessing.</param>
     /// <param name="weightsSha256">The hash of the checkpoint's weights, for saving without weights; null if they are saved.</param>
+    /// <param name="cancellationToken">Ends the transformer's work.</param>
     /// <exception cref="ArgumentException">The checkpoint does not fit the settings, or its preprocessing does not fit its model.</exception>
     public static SiglipImageFeaturizingTransformer Load(
-        IHostEnvironment environment, FeaturizerSettings settings, string device, SiglipCheckpoint checkpoint, string? weightsSha256)
+        IHostEnvironment environment, FeaturizerSettings settings, string device, SiglipCheckpoint checkpoint, string? weightsSha256,
+        CancellationToken cancellationToken)
     {
         Check(settings, checkpoint);
         long start = Stopwatch.GetTimestamp();
         SiglipImageEmbedder embedder = SiglipImageEmbedder.Load(checkpoint, settings.ToEmbedderOptions(device));
         try
         {
-            var transformer = new SiglipImageFeaturizingTransformer(environment, settings, embedder, device, SavedDtype(settings, checkpoint), weightsSha256);
+            var transformer = new SiglipImageFeaturizingTransformer(environment, settings, embedder, device, SavedDtype(settings, checkpoint), weightsSha256,
+                cancellationToken);
             Environments.Inform(transformer.Host, string.Create(CultureInfo.InvariantCulture,
                 $"Model '{checkpoint.Source}': {ExpectedTensors.ParameterCount(embedder.Config) / 1e6:N1} million parameters in {settings.Precision}, on {device}, "
                 + $"{(embedder.SharesModel ? "shared with others in this process" : "loaded")} in {Stopwatch.GetElapsedTime(start).TotalSeconds:N2} s."));

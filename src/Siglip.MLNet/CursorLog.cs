@@ -5,6 +5,7 @@ using Microsoft.ML.Runtime;
 namespace Siglip.MLNet;
 
 /// <summary>What a cursor says of its work in ML.NET's log: each batch (trace), progress now and then, and a summary.</summary>
+/// <remarks>Messages only: of a progress channel an MLContext keeps every event, and what it refers to, as long as it lives.</remarks>
 /// <param name="transformer">Whose model computes.</param>
 /// <param name="total">Number of rows, if known.</param>
 /// <param name="computes">Called at the first forward pass.</param>
@@ -14,7 +15,6 @@ internal sealed class CursorLog(SiglipImageFeaturizingTransformer transformer, l
 
     private readonly long _start = Stopwatch.GetTimestamp();
     private IChannel? _channel; // opened by the first batch
-    private IProgressChannel? _progress;
     private BatchCounts _counts;
     private long _lastBatch;
     private long _lastProgress;
@@ -25,14 +25,6 @@ internal sealed class CursorLog(SiglipImageFeaturizingTransformer transformer, l
         if (_channel is null)
         {
             _channel = transformer.Host.Start("SigLIP embeddings");
-            _progress = transformer.Host.StartProgressChannel("SigLIP embeddings");
-            _progress.SetHeader(new ProgressHeader(["images"]), entry =>
-            {
-                if (total is { } all)
-                    entry.SetProgress(0, _counts.Images, all);
-                else
-                    entry.SetProgress(0, _counts.Images);
-            });
             _lastBatch = _lastProgress = _start;
         }
 
@@ -57,7 +49,6 @@ internal sealed class CursorLog(SiglipImageFeaturizingTransformer transformer, l
         if (_channel is null)
             return;
         double seconds = Stopwatch.GetElapsedTime(_start).TotalSeconds;
-        _progress!.Dispose();
         _channel.Info(Text($"{_counts.Images:N0} images in {seconds:N2} s, {_counts.Images / seconds:N1} images/s: {Parts(_counts)}, on {transformer.Device}."));
         if (_counts.Bad > 0 && transformer.Settings.BadImages == BadImageHandling.Missing)
             _channel.Warning(Text($"{_counts.Bad:N0} of {_counts.Images:N0} images cannot be read, their embeddings are NaN. The first: {_counts.FirstBad}"));

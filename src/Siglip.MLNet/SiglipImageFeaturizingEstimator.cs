@@ -39,6 +39,7 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
     private readonly IHost _host;
     private readonly FeaturizerSettings _settings;
     private readonly string _device;
+    private readonly CancellationToken _cancellationToken;
 
     /// <param name="environment">The context's environment.</param>
     /// <param name="options">What to do.</param>
@@ -51,6 +52,7 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
     {
         _host = environment.Register(nameof(SiglipImageFeaturizingEstimator));
         _settings = FeaturizerSettings.From(options);
+        _cancellationToken = options.CancellationToken;
         var device = ComputeDevice.From(options, environment);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model);
         CheckpointLoading.Check(_settings, checkpoint);
@@ -66,7 +68,8 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
         ArgumentNullException.ThrowIfNull(input);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model);
         _ = new FeaturizedSchema(input.Schema, _settings, CheckpointLoading.Check(_settings, checkpoint)); // before the weights are loaded
-        return CheckpointLoading.Load(_host, _settings, _device, checkpoint, _settings.EmbedWeights ? null : checkpoint.ComputeSha256());
+        return CheckpointLoading.Load(_host, _settings, _device, checkpoint, _settings.EmbedWeights ? null : checkpoint.ComputeSha256(),
+            _cancellationToken);
     }
 
     /// <summary>The columns that the transformer will give for an input.</summary>

@@ -81,4 +81,9 @@ public sealed record SiglipImageFeaturizingOptions
     /// <summary>Whether encoded images are turned as their EXIF data say. An <c>MLImage</c> no longer has such data.</summary>
     /// <value>The default is false, as in transformers' image processor.</value>
     public bool ApplyExifOrientation { get; init; }
+
+    /// <summary>Ends the reading of embeddings before the next batch, with an <see cref="OperationCanceledException"/>: that of a trainer, too, which reads them while
+    /// it fits (some trainers put it into an <see cref="AggregateException"/>). It is not part of a saved model.</summary>
+    /// <value>The default is never canceled.</value>
+    public CancellationToken CancellationToken { get; init; }
 }

@@ -19,6 +19,7 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
 {
     private readonly IHostEnvironment _root; // the context's own, by which its cache is found
     private readonly EmbeddingSpace _space;
+    private readonly CancellationToken _cancellationToken;
     private long _forwardPasses;
     private long _imagesEmbedded;
     private volatile bool _disposed;
@@ -29,9 +30,12 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
     /// <param name="device">Torch's name of the embedder's device.</param>
     /// <param name="savedDtype">The type in which weights are saved.</param>
     /// <param name="weightsSha256">The hash of the checkpoint's weights, for saving without weights; null if they are saved.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
     internal SiglipImageFeaturizingTransformer(
-        IHostEnvironment environment, FeaturizerSettings settings, SiglipImageEmbedder embedder, string device, ScalarType savedDtype, string? weightsSha256)
+        IHostEnvironment environment, FeaturizerSettings settings, SiglipImageEmbedder embedder, string device, ScalarType savedDtype, string? weightsSha256,
+        CancellationToken cancellationToken)
     {
+        _cancellationToken = cancellationToken;
         (Host, _root) = (environment.Register(nameof(SiglipImageFeaturizingTransformer)), Environments.RootOf(environment));
         (Settings, Embedder, Device, SavedDtype, WeightsSha256) = (settings, embedder, device, savedDtype, weightsSha256);
         _space = new EmbeddingSpace(embedder, settings, device);
@@ -92,7 +96,7 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
 
     /// <summary>The same with another answer to bad images. It shares this transformer's model, and is not to be disposed.</summary>
     internal SiglipImageFeaturizingTransformer WithBadImages(BadImageHandling badImages) =>
-        new(Host, Settings with { BadImages = badImages }, Embedder, Device, SavedDtype, WeightsSha256);
+        new(Host, Settings with { BadImages = badImages }, Embedder, Device, SavedDtype, WeightsSha256, _cancellationToken);
 
     internal FeaturizedSchema Bind(DataViewSchema inputSchema)
     {
@@ -116,10 +120,11 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
 
     /// <summary>Checks that work may go on.</summary>
     /// <exception cref="ObjectDisposedException">This transformer is disposed.</exception>
-    /// <exception cref="OperationCanceledException">The environment is canceled.</exception>
+    /// <exception cref="OperationCanceledException">The environment is canceled, or the options' token.</exception>
     internal void CheckAlive()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         Host.CheckAlive();
+        _cancellationToken.ThrowIfCancellationRequested();
     }
 }

@@ -185,7 +185,7 @@ internal static class SavedTransformer
         bool found = ctx.TryLoadBinaryStream(WeightsEntry, reader =>
         {
             using SiglipCheckpoint checkpoint = SiglipCheckpoint.FromStreams(config, processorConfig, reader.BaseStream, "the saved model");
-            transformer = CheckpointLoading.Load(environment, settings, device, checkpoint, null);
+            transformer = CheckpointLoading.Load(environment, settings, device, checkpoint, null, CancellationToken.None);
         });
         return found ? transformer! : throw Damaged($"there is no entry '{WeightsEntry}'");
     }
@@ -202,7 +202,7 @@ internal static class SavedTransformer
         string sha256 = checkpoint.ComputeSha256();
         if (!string.Equals(sha256, savedSha256, StringComparison.OrdinalIgnoreCase))
             throw Changed($"The weights of '{checkpoint.Source}' have SHA-256 {sha256}, the model was saved with {savedSha256}");
-        return CheckpointLoading.Load(environment, settings, device, checkpoint, sha256);
+        return CheckpointLoading.Load(environment, settings, device, checkpoint, sha256, CancellationToken.None);
     }
 
     private static SiglipCheckpoint OpenReferenced(string model)
