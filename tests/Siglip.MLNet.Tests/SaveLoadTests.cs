@@ -281,6 +281,8 @@ public sealed class SaveLoadTests
     [DataRow("batch size", typeof(FormatException), "at least 1")]
     [DataRow("huge batch size", typeof(FormatException), "too large")]
     [DataRow("column count", typeof(FormatException), "2147483647 output columns")]
+    [DataRow("newer version", typeof(FormatException), "has format 1.0.9, and this version of Siglip.MLNet reads formats 1.0.1 to 1.0.2. Update Siglip.MLNet.")]
+    [DataRow("older version", typeof(FormatException), "has format 1.0.0, and this version of Siglip.MLNet reads formats 1.0.1 to 1.0.2. Save the model again")]
     [DataRow("weights", typeof(InvalidDataException), "the saved model")]
     [DataRow("weights missing", typeof(FormatException), "no entry 'Weights'")]
     public void A_manipulated_model_is_refused(string what, Type type, string message)
@@ -322,6 +324,11 @@ public sealed class SaveLoadTests
                 int at = bytes.AsSpan().IndexOf(name);
                 Assert.IsGreaterThan(0, at);
                 bytes[at + 2] = (byte)'x'; // without it the size is the default, which the weights do not fit
+                break;
+            case "newer version" or "older version": // after the signature: version written, version needed to read
+                int signature = bytes.AsSpan().IndexOf("SIGLIPIF"u8);
+                for (int i = 0; i < 2; i++)
+                    BitConverter.TryWriteBytes(bytes.AsSpan(signature + 8 + (4 * i)), what == "newer version" ? 0x00010009u : 0x00010000u);
                 break;
             case "batch size":
                 BitConverter.TryWriteBytes(bytes.AsSpan(batch), -5);
