@@ -49,8 +49,7 @@ public sealed class SiglipEmbeddingGenerator : IEmbeddingGenerator<DataContent, 
 #pragma warning restore RS0026
 
     /// <summary>Embeds images.</summary>
-    /// <param name="values">The images. They are read once, batch by batch on another thread, so a lazy sequence never has more than two batches of files
-    /// in memory.</param>
+    /// <param name="values">The images. They are read once, batch by batch on another thread, so the files of a lazy sequence are never all in memory.</param>
     /// <param name="options">Null, or what fits the model: <see cref="EmbeddingGenerationOptions.Dimensions"/> its embeddings' length (they cannot be
     /// shortened), <see cref="EmbeddingGenerationOptions.ModelId"/> its name (there is only this model). Everything else in them is ignored.</param>
     /// <param name="cancellationToken">Ends the work before the next batch.</param>

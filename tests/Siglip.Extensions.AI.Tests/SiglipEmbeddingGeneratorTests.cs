@@ -247,7 +247,7 @@ public sealed class SiglipEmbeddingGeneratorTests
     }
 
     [TestMethod]
-    public async Task A_sequence_is_read_once_and_no_more_than_two_batches_ahead()
+    public async Task A_lazy_sequence_is_read_once_and_its_files_are_never_all_in_memory()
     {
         using var generator = new SiglipEmbeddingGenerator("nano", new() { BatchSize = 2 });
         int most = 0, read = 0;
