@@ -33,6 +33,11 @@ public sealed class PipelineTests
         AreSame(first, [.. Vectors(third).Reverse().Take(4)]);
         Assert.AreEqual(Files.Count, counter.Images);
         Assert.IsTrue(third.All(embedding => embedding.ModelId == "nano" && embedding.CreatedAt is not null));
+
+        DataContent renamed = Load(Files[0]);
+        renamed.Name = "another name";
+        await cached.GenerateAsync([renamed], cancellationToken: Token);
+        Assert.AreEqual(Files.Count + 1, counter.Images, "the page says that the name is part of the key");
     }
 
     [TestMethod]
