@@ -18,6 +18,9 @@ internal static class Machine
         ["dotnet"] = RuntimeInformation.FrameworkDescription,
     };
 
+    public static string Line(JsonObject machine) =>
+        $"{machine["cpu"]}, {machine["cores"]} cores, {machine["vectors"]}; {machine["system"]}; {machine["dotnet"]}";
+
     private static string CpuName()
     {
         const string Linux = "/proc/cpuinfo";

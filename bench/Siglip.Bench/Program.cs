@@ -4,5 +4,8 @@ using Siglip.Bench;
 var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison and writes its figures to bench/results.")
 {
     ResizeBenchmark.Create(),
+    PassesBenchmark.Create(),
+    SavedModelBenchmark.Create(),
+    SoakBenchmark.Create(),
 };
 return await root.Parse(args).InvokeAsync();

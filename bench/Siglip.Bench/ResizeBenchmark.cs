@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Siglip.Core;
 
@@ -44,8 +43,7 @@ internal static class ResizeBenchmark
         using (pillow)
         {
             JsonObject machine = Machine.Describe();
-            Console.WriteLine(
-                $"{machine["cpu"]}, {machine["cores"]} cores, {machine["vectors"]}; {machine["system"]}; {machine["dotnet"]}");
+            Console.WriteLine(Machine.Line(machine));
             Console.WriteLine($"Python {pillow.Versions["python"]}, Pillow {pillow.Versions["pillow"]}, NumPy {pillow.Versions["numpy"]}");
             Console.WriteLine($"Median milliseconds of {rounds} rounds (80 % of them lie in the range); our code: {ResizerCodes.Fastest}.");
             Console.WriteLine();
@@ -72,8 +70,7 @@ internal static class ResizeBenchmark
                 ["rounds"] = rounds,
                 ["results"] = results,
             };
-            Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(output))!);
-            File.WriteAllText(output, document.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
+            Report.Write(output, document);
             Console.WriteLine();
             Console.WriteLine($"All results are the same to the last bit. The figures are in {output}.");
         }

@@ -45,7 +45,8 @@ internal static class FormulaWeights
         ulong hash = Hash(name);
         using Tensor values = tensor.detach(); // the same memory
         int length = checked((int)values.numel());
-        Assert.IsTrue(values.is_contiguous() && values.dtype == ScalarType.Float32, name);
+        if (!values.is_contiguous() || values.dtype != ScalarType.Float32)
+            throw new ArgumentException($"Tensor '{name}' is {values.dtype}, or not contiguous; expected contiguous float32.", nameof(tensor));
         Parallel.For(0, (length + Chunk - 1) / Chunk, chunk =>
         {
             int start = chunk * Chunk;
