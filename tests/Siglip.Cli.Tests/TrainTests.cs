@@ -33,6 +33,27 @@ public sealed class TrainTests
     }
 
     [TestMethod]
+    public void An_embedding_cache_serves_the_next_run_and_a_file_that_is_none_is_refused()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images", perClass: 6, ["cat", "frog", "ship"]);
+        string[] arguments = ["train", images, "--output", "model.zip", "--embedding-cache", "cache.db", "--json"];
+
+        string first = SiglipProcess.Run(folder.Path, arguments).Succeeded().Output;
+        DateTime written = File.GetLastWriteTimeUtc(Path.Combine(folder.Path, "cache.db"));
+        string second = SiglipProcess.Run(folder.Path, arguments).Succeeded().Output;
+        Assert.AreEqual(first, second);
+        Assert.AreEqual(written, File.GetLastWriteTimeUtc(Path.Combine(folder.Path, "cache.db")), "nothing was added");
+        CollectionAssert.AreEquivalent((string[])["images", "model.zip", "cache.db"], folder.Entries());
+
+        File.WriteAllText(Path.Combine(folder.Path, "notes.txt"), new string('x', 2000));
+        SiglipResult refused = SiglipProcess.Run(folder.Path, "train", images, "--output", "model.zip", "--embedding-cache", "notes.txt");
+        Assert.AreEqual(1, refused.ExitCode);
+        Assert.Contains("notes.txt' is no embedding cache", refused.Errors);
+        Assert.HasCount(1, refused.Errors.TrimEnd().Split('\n'));
+    }
+
+    [TestMethod]
     public void The_same_seed_gives_the_same_result_and_probabilities_sum_to_one()
     {
         using var folder = new TestFolder();

@@ -29,23 +29,27 @@ internal static class TrainVerb
         regularization.Accept(value => value >= 0 && float.IsFinite(value), "a number of at least 0");
         var seed = new Option<int>("--seed") { Description = "Decides which images are held out.", DefaultValueFactory = _ => 0 };
         seed.Within(int.MinValue);
+        var cache = new Option<string?>("--embedding-cache")
+        {
+            Description = "A file (SQLite) with embeddings: of images that it has from an earlier run none are computed, new ones are added.",
+        };
         Option<bool> json = CommonOptions.Json();
 
         var command = new Command("train", "Train an ML.NET classifier on the embeddings of images.")
         {
             folder, output, model, kind, batchSize, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
-            checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, heldOut, regularization, seed, json,
+            checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, heldOut, regularization, seed, cache, json,
         };
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(folder), parsed.GetRequiredValue(output), parsed.GetRequiredValue(model),
             CommonOptions.EmbeddingOf(parsed.GetValue(kind)), parsed.GetValue(batchSize), parsed.GetRequiredValue(device), checkpoint.Read(parsed),
-            parsed.GetValue(heldOut), parsed.GetValue(regularization), parsed.GetValue(seed), parsed.GetValue(json), cancellationToken)));
+            parsed.GetValue(heldOut), parsed.GetValue(regularization), parsed.GetValue(seed), parsed.GetValue(cache), parsed.GetValue(json), cancellationToken)));
         return command;
     }
 
     private static int Run(
         string folder, string output, string model, SiglipEmbeddingOutputs? kind, int batchSize, string device, CheckpointSettings settings,
-        double heldOutShare, float regularization, int seed, bool json, CancellationToken cancellationToken)
+        double heldOutShare, float regularization, int seed, string? cachePath, bool json, CancellationToken cancellationToken)
     {
         int? gpuDeviceId = CommonOptions.GpuDeviceId(device);
         ImageFolderDataset dataset = ImageInputs.OpenDataset(folder);
@@ -54,6 +58,7 @@ internal static class TrainVerb
         StagedFiles.CheckWritable(output);
 
         var mlContext = new MLContext(seed);
+        using SiglipEmbeddingCache? cache = cachePath is null ? null : mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { Path = cachePath });
         using SiglipImageFeaturizingTransformer featurizer = mlContext.Transforms.SiglipFeaturizeImage(new SiglipImageFeaturizingOptions
         {
             InputColumnName = SavedModelClassifier.ImagePathColumn,
