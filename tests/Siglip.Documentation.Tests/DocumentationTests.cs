@@ -1,15 +1,17 @@
 namespace Siglip.Documentation.Tests;
 
-/// <summary>What the documentation shows is a program, which runs and prints what it says. A program's folder holds <c>samples/</c>.</summary>
+/// <summary>What the documentation shows is a program, which runs at the top of the repository and prints what it says.</summary>
 [TestClass]
 [DoNotParallelize] // a program has the console and the current directory for itself
 public sealed class DocumentationTests
 {
-    private static string Root { get; } = AppContext.BaseDirectory;
+    private static string PagesFolder { get; } = Path.Combine(AppContext.BaseDirectory, "pages");
+
+    private static string Repository { get; } = Path.Combine(AppContext.BaseDirectory, "repository");
 
     public static IEnumerable<object[]> Pages =>
-        from file in Directory.EnumerateFiles(Path.Combine(Root, "pages"), "*.md", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
-        let name = Path.GetRelativePath(Path.Combine(Root, "pages"), file).Replace('\\', '/')
+        from file in Directory.EnumerateFiles(PagesFolder, "*.md", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
+        let name = Path.GetRelativePath(PagesFolder, file).Replace('\\', '/')
         where File.ReadAllText(file).Contains("```csharp", StringComparison.Ordinal)
         select new object[] { name };
 
@@ -20,8 +22,8 @@ public sealed class DocumentationTests
         string folder = Directory.CreateTempSubdirectory("siglip-documentation-").FullName;
         try
         {
-            CopySamples(folder);
-            SampleProgram.Run(MarkdownPage.Parse(page, File.ReadAllText(Path.Combine(Root, "pages", page))), folder);
+            CopyRepository(folder);
+            SampleProgram.Run(MarkdownPage.Parse(page, File.ReadAllText(Path.Combine(PagesFolder, page))), folder);
         }
         finally
         {
@@ -29,11 +31,11 @@ public sealed class DocumentationTests
         }
     }
 
-    private static void CopySamples(string folder)
+    private static void CopyRepository(string folder)
     {
-        foreach (string file in Directory.EnumerateFiles(Path.Combine(Root, "samples"), "*", SearchOption.AllDirectories))
+        foreach (string file in Directory.EnumerateFiles(Repository, "*", SearchOption.AllDirectories))
         {
-            string copy = Path.Combine(folder, Path.GetRelativePath(Root, file));
+            string copy = Path.Combine(folder, Path.GetRelativePath(Repository, file));
             Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
             File.Copy(file, copy);
         }
