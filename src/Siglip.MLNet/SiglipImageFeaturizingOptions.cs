@@ -78,7 +78,8 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>From 1 to 65,536; the default, null, is that of the checkpoint's preprocessing.</value>
     public int? MaxNumPatches { get; init; }
 
-    /// <summary>Whether each embedding (each patch's, for patch embeddings) is scaled to length 1.</summary>
+    /// <summary>Whether each embedding (each patch's, for patch embeddings) is scaled to length 1, so that a dot product of two is their cosine
+    /// similarity. Linear trainers do better without: their regularization is made for larger values.</summary>
     /// <value>The default is false.</value>
     public bool Normalize { get; init; }
 

@@ -52,7 +52,7 @@ internal static class SampleProgram
             Environment.CurrentDirectory = home;
         }
 
-        string[] printed = output.ToString().ReplaceLineEndings("\n").Split(EndOfBlock);
+        string[] printed = output.ToString().ReplaceLineEndings("\n").Replace(Path.DirectorySeparatorChar, '/').Split(EndOfBlock);
         if (exception is not null)
             Assert.Fail($"{page.Place(page.Blocks[printed.Length - 1])}, throws {exception}\nafter printing:\n{printed[^1]}");
         foreach ((CodeBlock block, string text) in page.Blocks.Zip(printed))
