@@ -55,6 +55,8 @@ internal static class SampleProgram
         string[] printed = output.ToString().ReplaceLineEndings("\n").Replace(Path.DirectorySeparatorChar, '/').Split(EndOfBlock);
         if (exception is not null)
             Assert.Fail($"{page.Place(page.Blocks[printed.Length - 1])}, throws {exception}\nafter printing:\n{printed[^1]}");
+        if (printed.Length != page.Blocks.Count)
+            Assert.Fail($"{page.Place(page.Blocks[printed.Length - 1])}, ends the program, and the blocks after it do not run.");
         foreach ((CodeBlock block, string text) in page.Blocks.Zip(printed))
         {
             string[] lines = text.Length == 0 ? [] : text[..^(text.EndsWith('\n') ? 1 : 0)].Split('\n');

@@ -68,6 +68,11 @@ public sealed class SampleProgramTests
             "page.md(8), block 2, throws System.IO.IOException: gone", "page.md:line 9");
 
     [TestMethod]
+    public void A_block_that_ends_the_program_early_fails() =>
+        Fails("```csharp\nif (args.Length == 0)\n    return;\n```\n```csharp\nConsole.WriteLine(1);\n```\n```text\n1\n```",
+            "page.md(2), block 1, ends the program");
+
+    [TestMethod]
     public void A_text_block_without_code_before_it_is_refused()
     {
         var exception = Assert.ThrowsExactly<InvalidDataException>(() => MarkdownPage.Parse("page.md", "# Title\n```text\n1\n```"));
