@@ -4,24 +4,45 @@ using Siglip.MLNet.Internals;
 #pragma warning disable IDE0130 // In ML.NET's namespace, so that it is found where users look.
 namespace Microsoft.ML;
 
-/// <summary>SigLIP in the catalog of transforms.</summary>
+/// <summary>Extension methods of <see cref="TransformsCatalog"/> that make <see cref="SiglipImageFeaturizingEstimator"/>.</summary>
 public static class SiglipCatalog
 {
-    /// <summary>Turns a column of images into SigLIP embeddings.</summary>
-    /// <param name="catalog">The catalog of transforms: <c>mlContext.Transforms</c>.</param>
-    /// <param name="outputColumnName">The column to add.</param>
-    /// <param name="inputColumnName">The column with images: <c>MLImage</c>, a vector of bytes (an encoded image), or text (a path). Null means
-    /// <paramref name="outputColumnName"/>.</param>
-    /// <param name="model">The folder of a checkpoint, or <c>nano</c>, the small model that comes with the library.</param>
-    /// <param name="output">Which embedding.</param>
-    /// <param name="gpuDeviceId">The CUDA device, from 0. Null means <c>MLContext.GpuDeviceId</c>, and the CPU if that is null too. It is not part
-    /// of a saved model: there the loading context's decides.</param>
-    /// <param name="fallbackToCpu">Whether the CPU computes if <paramref name="gpuDeviceId"/> is given and there is no such device.</param>
+    /// <summary>Create a <see cref="SiglipImageFeaturizingEstimator"/>, which embeds the images of the column <paramref name="inputColumnName"/> into a new
+    /// column: <paramref name="outputColumnName"/>.</summary>
+    /// <param name="catalog">The transform's catalog.</param>
+    /// <param name="outputColumnName">Name of the column resulting from the transformation of <paramref name="inputColumnName"/>. Its data type is that of
+    /// <paramref name="output"/>: a known-sized vector of <see cref="float"/>, or a <see cref="float"/> for <see cref="SiglipOutputKind.PatchCount"/>.</param>
+    /// <param name="inputColumnName">Name of the column with the images: <see cref="Data.MLImage"/>, a vector of <see cref="byte"/> (the content of an image
+    /// file), or text (the path of one). If null, <paramref name="outputColumnName"/> is used as source.</param>
+    /// <param name="model">The folder of a checkpoint, with config.json, preprocessor_config.json and model.safetensors; or <c>nano</c>, the small model
+    /// that comes with the library, made to try it out.</param>
+    /// <param name="output">Which embedding. Trainers, and the search for similar images, want <see cref="SiglipOutputKind.PooledEmbedding"/>, a vector for
+    /// the image; the default is a vector for each patch of it.</param>
+    /// <param name="gpuDeviceId">The CUDA device to compute on, from 0. Null means <see cref="MLContext.GpuDeviceId"/> and
+    /// <see cref="MLContext.FallbackToCpu"/>, and the CPU if they name no device either. It is not part of a saved model: there those of the loading context decide.</param>
+    /// <param name="fallbackToCpu">Whether the CPU computes if <paramref name="gpuDeviceId"/> is given and there is no such device; otherwise that is an
+    /// error.</param>
+    /// <returns>An estimator that has checked the checkpoint's files, and loads its weights in <see cref="SiglipImageFeaturizingEstimator.Fit"/>.</returns>
     /// <exception cref="ArgumentException">An argument is empty or out of its range, the model has no pooling head for a pooled embedding, or the
     /// checkpoint's preprocessing does not fit its model.</exception>
     /// <exception cref="FileNotFoundException">The checkpoint is missing.</exception>
     /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
     /// <exception cref="InvalidOperationException">There is no such GPU, and the CPU is not allowed instead.</exception>
+    /// <example>
+    /// <format type="text/markdown">
+    /// <![CDATA[
+    /// ```csharp
+    /// var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label")
+    ///     .Append(mlContext.Transforms.SiglipFeaturizeImage("Features", "ImagePath", "path/to/checkpoint", SiglipOutputKind.PooledEmbedding))
+    ///     .AppendCacheCheckpoint(mlContext)
+    ///     .Append(mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy());
+    /// ```
+    ///
+    /// Programs that run: [embeddings as columns](~/docs/ml-net/embeddings.md), [a classifier](~/docs/ml-net/classifier.md),
+    /// [all scenarios](~/docs/ml-net/README.md).
+    /// ]]>
+    /// </format>
+    /// </example>
     public static SiglipImageFeaturizingEstimator SiglipFeaturizeImage(
         this TransformsCatalog catalog,
         string outputColumnName,
@@ -42,14 +63,34 @@ public static class SiglipCatalog
         });
     }
 
-    /// <summary>Turns a column of images into one or more columns of SigLIP embeddings.</summary>
-    /// <param name="catalog">The catalog of transforms: <c>mlContext.Transforms</c>.</param>
+    /// <summary>Create a <see cref="SiglipImageFeaturizingEstimator"/> using <see cref="SiglipImageFeaturizingOptions"/>, which embeds the images of a column
+    /// into one or more new columns, with one pass through the model.</summary>
+    /// <param name="catalog">The transform's catalog.</param>
     /// <param name="options">What to read, compute and add.</param>
+    /// <returns>An estimator that has checked the checkpoint's files, and loads its weights in <see cref="SiglipImageFeaturizingEstimator.Fit"/>.</returns>
     /// <exception cref="ArgumentException">An option is out of its range, the model has no pooling head for a pooled embedding, or the
     /// checkpoint's preprocessing does not fit its model.</exception>
     /// <exception cref="FileNotFoundException">The checkpoint is missing.</exception>
     /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
     /// <exception cref="InvalidOperationException">There is no such GPU, and the CPU is not allowed instead.</exception>
+    /// <example>
+    /// <format type="text/markdown">
+    /// <![CDATA[
+    /// ```csharp
+    /// var estimator = mlContext.Transforms.SiglipFeaturizeImage(new SiglipImageFeaturizingOptions
+    /// {
+    ///     InputColumnName = "ImagePath",
+    ///     Columns = { ["Pooled"] = SiglipOutputKind.PooledEmbedding, ["Patches"] = SiglipOutputKind.PatchEmbeddings },
+    ///     Model = "path/to/checkpoint",
+    ///     BadImages = BadImageHandling.Missing,
+    /// });
+    /// ```
+    ///
+    /// Programs that run: [several outputs](~/docs/ml-net/embeddings.md), [damaged images](~/docs/ml-net/bad-images.md),
+    /// [image sizes and NaFlex](~/docs/ml-net/image-sizes.md), [device and precision](~/docs/ml-net/device-and-precision.md).
+    /// ]]>
+    /// </format>
+    /// </example>
     public static SiglipImageFeaturizingEstimator SiglipFeaturizeImage(this TransformsCatalog catalog, SiglipImageFeaturizingOptions options) =>
         new(Environments.EnvironmentOf(catalog), options);
 

@@ -6,34 +6,51 @@ using Siglip.MLNet.Internals;
 
 namespace Siglip.MLNet;
 
-/// <summary><see cref="IEstimator{TTransformer}"/> that turns a column of images into SigLIP embeddings.</summary>
+/// <summary><see cref="IEstimator{TTransformer}"/> for the <see cref="SiglipImageFeaturizingTransformer"/>, which embeds images with the vision model of a
+/// SigLIP or SigLIP 2 checkpoint.</summary>
 /// <remarks>
 /// <format type="text/markdown"><![CDATA[
+/// To create this estimator, use
+/// [SiglipFeaturizeImage](xref:Microsoft.ML.SiglipCatalog.SiglipFeaturizeImage(Microsoft.ML.TransformsCatalog,System.String,System.String,System.String,Siglip.MLNet.SiglipOutputKind,System.Nullable{System.Int32},System.Boolean))
+/// or [SiglipFeaturizeImage(Options)](xref:Microsoft.ML.SiglipCatalog.SiglipFeaturizeImage(Microsoft.ML.TransformsCatalog,Siglip.MLNet.SiglipImageFeaturizingOptions)).
+///
 /// ### Estimator Characteristics
 /// |  |  |
 /// | -- | -- |
 /// | Does this estimator need to look at the data to train its parameters? | No |
-/// | Input column data type | <xref:Microsoft.ML.Data.MLImage>, a vector of <xref:System.Byte> (an encoded image), or [Text](<xref:Microsoft.ML.Data.TextDataViewType>) (the path of an image) |
-/// | Output column data type | Vector of <xref:System.Single>, [patches, hidden], [hidden] or [2]; <xref:System.Single> for the number of patches |
+/// | Input column data type | <xref:Microsoft.ML.Data.MLImage>, a vector of <xref:System.Byte> (the content of an image file), or [Text](<xref:Microsoft.ML.Data.TextDataViewType>) (the path of one) |
+/// | Output column data type | Known-sized vector of <xref:System.Single>: [patches, hidden], [hidden] or [2], or <xref:System.Single>; see <xref:Siglip.MLNet.SiglipOutputKind> |
 /// | Required NuGet in addition to Microsoft.ML | Siglip.MLNet, and one of TorchSharp-cpu, TorchSharp-cuda-linux, TorchSharp-cuda-windows |
 /// | Exportable to ONNX | No |
 ///
-/// Images are resized and normalized as the checkpoint's preprocessor_config.json says, so no ResizeImages or ExtractPixels is needed.
-/// Paths and bytes are decoded on several threads and keep colors under transparent pixels; an MLImage has been decoded by ML.NET.
+/// ### Images
+/// Images are resized and normalized as the checkpoint's preprocessor_config.json says, to the pixels of Python's Pillow, so no ResizeImages and no
+/// ExtractPixels is needed. Paths and bytes are decoded on several threads and keep colors under transparent pixels; an MLImage has been decoded by ML.NET.
 ///
-/// Embeddings are computed when the data is read, again in each pass over it. **Put AppendCacheCheckpoint behind this estimator if a trainer
-/// reads its data more than once**, as most linear trainers do:
+/// ### Caching
+/// The estimator learns nothing from the data; its `Fit` loads the checkpoint's weights. Embeddings are computed when the data is read, again in each
+/// pass over it. **Put AppendCacheCheckpoint behind this estimator if a trainer reads its data more than once**, as most linear trainers do:
+///
+/// ```csharp
+/// var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label")
+///     .Append(mlContext.Transforms.SiglipFeaturizeImage("Features", "ImagePath", "path/to/checkpoint", SiglipOutputKind.PooledEmbedding))
+///     .AppendCacheCheckpoint(mlContext)
+///     .Append(mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy());
+/// ```
+///
+/// A batch of rows is read ahead, with the columns that later steps need; images among them are copied. Rows keep their order, and shuffling is left to
+/// later steps.
+///
+/// ### Lifetime
+/// The fitted transformer holds the weights in native memory: dispose it, or the chain that it is part of.
+///
+/// Check the See Also section for links to usage examples.
 /// ]]>
 /// </format>
-/// <code>
-/// var pipeline = mlContext.Transforms.SiglipFeaturizeImage("Features", "ImagePath", "path/to/checkpoint", SiglipOutputKind.PooledEmbedding)
-///     .AppendCacheCheckpoint(mlContext)
-///     .Append(mlContext.Transforms.Conversion.MapValueToKey("Label"))
-///     .Append(mlContext.MulticlassClassification.Trainers.SdcaMaximumEntropy());
-/// </code>
-/// <para>A batch of rows is read ahead, with the columns that later steps need; images among them are copied. Rows keep their order, and
-/// shuffling is left to later steps.</para>
 /// </remarks>
+/// <seealso cref="SiglipCatalog.SiglipFeaturizeImage(TransformsCatalog, string, string?, string, SiglipOutputKind, int?, bool)"/>
+/// <seealso cref="SiglipCatalog.SiglipFeaturizeImage(TransformsCatalog, SiglipImageFeaturizingOptions)"/>
+/// <seealso cref="SiglipImageFeaturizingOptions"/>
 public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeaturizingTransformer>
 {
     private readonly IHost _host;

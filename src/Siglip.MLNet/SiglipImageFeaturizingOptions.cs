@@ -2,14 +2,18 @@ using Siglip.Core;
 
 namespace Siglip.MLNet;
 
-/// <summary>What a <see cref="SiglipImageFeaturizingEstimator"/> reads, computes and adds.</summary>
+/// <summary>Options for the <see cref="SiglipImageFeaturizingEstimator"/> as used in
+/// <see cref="Microsoft.ML.SiglipCatalog.SiglipFeaturizeImage(Microsoft.ML.TransformsCatalog, SiglipImageFeaturizingOptions)"/>: what it reads, computes and
+/// adds.</summary>
+/// <remarks>A record, so one that differs in an option is <c>options with { BatchSize = 64 }</c>; it shares the <see cref="Columns"/>.</remarks>
 public sealed record SiglipImageFeaturizingOptions
 {
     /// <summary>The column with the images: <c>MLImage</c>, encoded bytes, or the paths of files.</summary>
     /// <value>The default, null, means the name of the output column; with several outputs a name is needed.</value>
     public string? InputColumnName { get; init; }
 
-    /// <summary>The output columns, name to kind. One forward pass serves them all.</summary>
+    /// <summary>The output columns, name to kind: <c>Columns = { ["Embedding"] = SiglipOutputKind.PooledEmbedding }</c>. One forward pass serves them all,
+    /// and only those that a later step reads are computed.</summary>
     /// <value>At least one.</value>
     public IDictionary<string, SiglipOutputKind> Columns { get; init; } = new OrderedDictionary<string, SiglipOutputKind>();
 
@@ -74,7 +78,8 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>From 1 to 65,536; the default, null, is that of the checkpoint's preprocessing.</value>
     public int? MaxNumPatches { get; init; }
 
-    /// <summary>Whether each embedding (each patch's, for patch embeddings) is scaled to length 1.</summary>
+    /// <summary>Whether each embedding (each patch's, for patch embeddings) is scaled to length 1, so that a dot product of two is their cosine
+    /// similarity. Linear trainers do better without: their regularization is made for larger values.</summary>
     /// <value>The default is false.</value>
     public bool Normalize { get; init; }
 

@@ -7,14 +7,20 @@ using static TorchSharp.torch;
 
 namespace Siglip.MLNet;
 
-/// <summary>Adds columns with SigLIP embeddings of the images in a column. Made by <see cref="SiglipImageFeaturizingEstimator"/>, or by
-/// loading a saved model.</summary>
+/// <summary><see cref="ITransformer"/> that adds columns with SigLIP embeddings of the images in a column. It results from fitting a
+/// <see cref="SiglipImageFeaturizingEstimator"/>, or from loading a saved model.</summary>
 /// <remarks>
 /// <para>Nothing is computed before a cursor moves; then images go through the model in batches. Several views, engines and threads may
 /// use one transformer at once.</para>
-/// <para>It owns the model's memory: dispose it, or the chain that it is part of. PredictionEngine disposes its model by default; make it
+/// <para>It owns the model's memory: dispose it, or the chain that it is part of. A loaded model is an <see cref="ITransformer"/>, which has no
+/// <c>Dispose</c>: <c>(model as IDisposable)?.Dispose()</c>. <see cref="PredictionEngine{TSrc, TDst}"/> disposes its model by default; make it
 /// with <c>PredictionEngineOptions.OwnsTransformer = false</c> to go on using the model.</para>
+/// <format type="text/markdown"><![CDATA[
+/// Programs that run: [save, load and predict](~/docs/ml-net/save-load-predict.md), [many threads and web services](~/docs/ml-net/web-services.md).
+/// ]]>
+/// </format>
 /// </remarks>
+/// <seealso cref="SiglipCatalog.SiglipFeaturizeImage(TransformsCatalog, SiglipImageFeaturizingOptions)"/>
 public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposable
 {
     private readonly IHostEnvironment _root; // the context's own, by which its cache is found
@@ -65,12 +71,14 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
 
     /// <summary>The columns of an input, followed by the embeddings.</summary>
     /// <param name="inputSchema">The input's columns.</param>
+    /// <returns>A schema in which an output column hides an input column of the same name.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The input column is missing or has a wrong type.</exception>
     /// <exception cref="ObjectDisposedException">This transformer is disposed.</exception>
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => Bind(inputSchema).Output;
 
     /// <summary>Wraps an input; embeddings are computed when a cursor over the result moves.</summary>
     /// <param name="input">Data with the input column.</param>
+    /// <returns>A view that computes anew in each pass over it; <c>mlContext.Data.Cache</c> keeps what has been read.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The input column is missing or has a wrong type.</exception>
     /// <exception cref="ObjectDisposedException">This transformer is disposed.</exception>
     public IDataView Transform(IDataView input)
