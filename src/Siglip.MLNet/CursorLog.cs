@@ -30,6 +30,8 @@ internal sealed class CursorLog(SiglipImageFeaturizingTransformer transformer, l
 
         if (batch.Passes > 0 && _counts.Passes == 0)
             computes();
+        if (batch.Bad > 0 && _counts.Bad == 0 && transformer.Settings.BadImages == BadImageHandling.Throw)
+            _channel.Warning($"{batch.FirstBad} Reading its embedding throws."); // ML.NET's caches and shuffling steps hide the exception in others
         _counts += batch;
         long now = Stopwatch.GetTimestamp();
         _channel.Trace(Text($"{batch.Images} images in {Stopwatch.GetElapsedTime(_lastBatch, now).TotalMilliseconds:N0} ms: {Parts(batch)}."));

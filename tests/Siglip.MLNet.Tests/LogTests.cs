@@ -77,6 +77,18 @@ public sealed class LogTests
     }
 
     [TestMethod]
+    public void An_image_whose_reading_throws_is_named_also_where_ML_NET_hides_the_exception()
+    {
+        IDataView data = Data(_mlContext, [Images[0], "no-such-file.png", "another.png", Images[1]]);
+        using var model = _mlContext.Transforms.SiglipFeaturizeImage(Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding)) with { BatchSize = 2 }).Fit(data);
+        var exception = Assert.Throws<Exception>(() => Vectors(_mlContext.Data.Cache(model.Transform(data)), "Embedding"));
+        Assert.DoesNotContain("no-such-file", exception.Message);
+
+        AssertOne(ChannelMessageKind.Warning,
+            @"Row 1, column 'Path': The image '.*no-such-file\.png' does not exist\. Check the path\. Reading its embedding throws\.");
+    }
+
+    [TestMethod]
     public void Images_from_the_cache_are_counted()
     {
         IDataView data = Data(_mlContext);
