@@ -45,17 +45,25 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
 
         public override ValueGetter<DataViewRowId> GetIdGetter() => _input.GetIdGetter();
 
+        /// <summary>Whether it has values: all that the input has pass, asked for or not, as in ML.NET's own mappers.</summary>
         public override bool IsColumnActive(DataViewSchema.Column column)
         {
-            _schema.CheckColumn(column);
-            return _active[column.Index];
+            _schema.CheckIndex(column);
+            return _schema.IsAdded(column.Index) ? _active[column.Index] : _input.IsColumnActive(_schema.InputAt(column.Index));
         }
 
         public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
         {
-            if (IsColumnActive(column) && !_schema.IsAdded(column.Index))
-                return _input.GetGetter<TValue>(_schema.Input[column.Index]);
-            return FeaturizedSchema.Cast<TValue>(_active[column.Index] ? _image!.CreateGetter(_schema.KindAt(column.Index), ComputedSlot) : null, column);
+            _schema.CheckColumn(column);
+            Delegate? getter = null;
+            if (IsColumnActive(column))
+            {
+                if (!_schema.IsAdded(column.Index))
+                    return _input.GetGetter<TValue>(_schema.InputAt(column.Index));
+                getter = _image!.CreateGetter(_schema.KindAt(column.Index), ComputedSlot);
+            }
+
+            return FeaturizedSchema.Cast<TValue>(getter, column);
         }
 
         protected override void Dispose(bool disposing)
