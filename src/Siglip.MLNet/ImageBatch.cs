@@ -60,6 +60,7 @@ internal sealed class ImageBatch
     public void Compute(int count)
     {
         _embeddings = null;
+        _transformer.CheckNotDisposed(); // numbers of patches need no forward pass, which would say so
         if (_source.CanDecodeLater)
         {
             if (count == 1)

@@ -88,6 +88,9 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
         return new FeaturizedSchema(inputSchema, Settings, new EmbeddingSizes(Embedder.PatchCount, Embedder.Config.HiddenSize));
     }
 
+    /// <exception cref="ObjectDisposedException">This transformer is disposed.</exception>
+    internal void CheckNotDisposed() => ObjectDisposedException.ThrowIf(_disposed, this);
+
     /// <summary>One forward pass.</summary>
     internal SiglipImageEmbeddings Embed(PixelValueBatch images, int count, SiglipEmbeddingOutputs outputs)
     {
