@@ -56,8 +56,8 @@ internal sealed class ContractReport
         SIGLIP_CONTRACT=docs/contract.md dotnet test -c Release tests/Siglip.MLNet.Tests && cat docs/contract.md
         ```
 
-        What ML.NET's own estimators keep, checked for `SiglipFeaturizeImage` with every kind of input and output, each with batches of one row and with batches that
-        do not divide the rows: a cell counts the checks that were kept, of those that ran if one was not.
+        What ML.NET's own estimators keep, checked for `SiglipFeaturizeImage` with every kind of input and output, with batches of one row and with batches that do
+        not divide the rows (disposing with the latter only): a cell counts how often a promise was kept, and where it was not, of how many times.
 
         {string.Join('\n', Enum.GetValues<ContractCheck>().Select(check => $"- **{Title(check)}**: {Promise(check)}"))}
 

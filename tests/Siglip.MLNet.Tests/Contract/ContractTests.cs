@@ -13,15 +13,15 @@ public sealed class ContractTests
     private const string OtherSize = "fixed, images of 12 x 29";
     private const string Chain = "fixed, in a chain";
 
-    private static readonly string[] Inputs = ["Path", "Bytes", "KnownBytes", "SparseBytes", "Image"];
-
-    private static IReadOnlyList<string> ContractImages => [Images[0], Images[1], Images[2], Images[4], Images[6]];
-
-    private readonly MLContext _mlContext = new(seed: 1);
+    private static readonly MLContext MLContext = new(seed: 1);
+    private static readonly Lazy<IDataView> Valid = new(() => ContractRow.Load(MLContext, [Images[0], Images[1], Images[6]]));
+    private static readonly Lazy<IDataView> Empty = new(() => ContractRow.Load(MLContext, []));
+    private static readonly Lazy<IDataView> Rearranged = new(() => Through(Valid.Value, MLContext.Transforms.CopyColumns("Extra", "Number").Append(
+        MLContext.Transforms.SelectColumns(["Extra", .. Valid.Value.Schema.Where(column => !column.IsHidden).Select(column => column.Name).Reverse()]))));
 
     public static IEnumerable<object[]> Cases() =>
         from checkpoint in (string[])["fixed", "NaFlex", "fixed, no head"]
-        from input in Inputs
+        from input in (string[])["Path", "Bytes", "KnownBytes", "SparseBytes", "Image"]
         from output in (string[])[.. Enum.GetNames<SiglipOutputKind>(), Several]
         where checkpoint != "fixed, no head" || output != nameof(SiglipOutputKind.PooledEmbedding)
         select new object[] { checkpoint, input, output };
@@ -33,9 +33,11 @@ public sealed class ContractTests
     public void The_estimator_keeps_the_contract(string checkpoint, string input, string output)
     {
         var failures = new List<string>();
-        foreach (int batchSize in (int[])[1, 2]) // of five rows
+        foreach (int batchSize in (int[])[1, 2]) // of three rows
         {
-            EstimatorContract.Run(_mlContext, Subject(checkpoint, input, output, batchSize), (check, failure) =>
+            // Disposing takes the longest, and is the same with rows that do not wait for others.
+            IEnumerable<ContractCheck> checks = Enum.GetValues<ContractCheck>().Where(check => batchSize != 1 || check != ContractCheck.Dispose);
+            EstimatorContract.Run(MLContext, Subject(checkpoint, input, output, batchSize), checks, (check, failure) =>
             {
                 ContractReport.OfThisRun.Record(checkpoint, Describe(input), output, check, failure is null);
                 if (failure is not null)
@@ -46,33 +48,30 @@ public sealed class ContractTests
         Assert.IsEmpty(failures, string.Join("\n\n", failures));
     }
 
-    private ContractSubject Subject(string checkpoint, string input, string output, int batchSize)
+    private static ContractSubject Subject(string checkpoint, string input, string output, int batchSize)
     {
         SiglipImageFeaturizingOptions options = OptionsOf(checkpoint, output) with { InputColumnName = input, BatchSize = batchSize };
         bool isChain = checkpoint == Chain;
-        IEstimator<ITransformer> estimator = _mlContext.Transforms.SiglipFeaturizeImage(options);
+        IEstimator<ITransformer> estimator = MLContext.Transforms.SiglipFeaturizeImage(options);
         if (isChain)
         {
-            estimator = _mlContext.Transforms.LoadImages("Loaded", "", input)
-                .Append(_mlContext.Transforms.SiglipFeaturizeImage(options with { InputColumnName = "Loaded" }))
-                .Append(_mlContext.Transforms.DropColumns("Loaded"));
+            estimator = MLContext.Transforms.LoadImages("Loaded", "", input)
+                .Append(MLContext.Transforms.SiglipFeaturizeImage(options with { InputColumnName = "Loaded" }))
+                .Append(MLContext.Transforms.DropColumns("Loaded"));
         }
 
-        IDataView valid = ContractRow.Load(_mlContext, ContractImages);
-        DataViewSchema.Column[] shown = [.. valid.Schema.Where(column => !column.IsHidden)];
-        IDataView rearranged = Through(valid, _mlContext.Transforms.CopyColumns("Extra", "Number")
-            .Append(_mlContext.Transforms.SelectColumns(["Extra", .. shown.Select(column => column.Name).Reverse()])));
+        IDataView valid = Valid.Value;
         return new ContractSubject
         {
             Estimator = estimator,
             InputColumn = input,
             Outputs = options.Columns.ToDictionary(column => column.Key, column => TypeOf(checkpoint, column.Value)),
             Valid = valid,
-            Rearranged = rearranged,
-            Empty = ContractRow.Load(_mlContext, []),
+            Rearranged = Rearranged.Value,
+            Empty = Empty.Value,
             Invalid = new Dictionary<string, IDataView>
             {
-                ["missing"] = Through(valid, _mlContext.Transforms.DropColumns(input)),
+                ["missing"] = Through(valid, MLContext.Transforms.DropColumns(input)),
                 ["number"] = Replaced("Number"),
                 ["truth value"] = Replaced("Truth"),
                 ["one byte"] = Replaced("Byte"),
@@ -82,13 +81,13 @@ public sealed class ContractTests
                 ["key"] = Replaced("Key"),
                 ["vector of keys"] = Replaced("Keys"),
             },
-            Reference = _mlContext.Transforms.ResizeImages("Resized", 8, 8, input),
+            Reference = MLContext.Transforms.ResizeImages("Resized", 8, 8, input),
             ReferenceInput = Replaced("Image"),
             MapperTolerance = batchSize == 1 ? 0 : Tolerance,
             IsOneStep = !isChain,
         };
 
-        IDataView Replaced(string by) => Through(valid, _mlContext.Transforms.CopyColumns(input, by));
+        IDataView Replaced(string by) => Through(valid, MLContext.Transforms.CopyColumns(input, by));
     }
 
     private static IDataView Through(IDataView data, IEstimator<ITransformer> step) => step.Fit(data).Transform(data);

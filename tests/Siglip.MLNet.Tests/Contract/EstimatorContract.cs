@@ -30,11 +30,12 @@ internal sealed class EstimatorContract : IDisposable
         Assert.IsGreaterThan(1, _expected.Length, "rows");
     }
 
-    /// <summary>Runs all checks, also after one has failed.</summary>
+    /// <summary>Runs checks, the others also after one has failed.</summary>
     /// <param name="mlContext">The estimator's context.</param>
     /// <param name="subject">The estimator and its data.</param>
+    /// <param name="checks">What to check.</param>
     /// <param name="record">Gets each check's result: null, or why it failed.</param>
-    public static void Run(MLContext mlContext, ContractSubject subject, Action<ContractCheck, Exception?> record)
+    public static void Run(MLContext mlContext, ContractSubject subject, IEnumerable<ContractCheck> checks, Action<ContractCheck, Exception?> record)
     {
         EstimatorContract contract;
         try
@@ -43,20 +44,18 @@ internal sealed class EstimatorContract : IDisposable
         }
         catch (Exception exception)
         {
-            foreach (ContractCheck check in Enum.GetValues<ContractCheck>())
+            foreach (ContractCheck check in checks)
                 record(check, exception);
             return;
         }
 
         using (contract)
         {
-            foreach (ContractCheck check in Enum.GetValues<ContractCheck>())
+            foreach (ContractCheck check in checks)
             {
                 try
                 {
-                    long start = System.Diagnostics.Stopwatch.GetTimestamp();
                     contract.Run(check);
-                    File.AppendAllText("/tmp/contract/times", $"{check} {System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalMilliseconds}\n");
                     record(check, null);
                 }
                 catch (Exception exception) // told, and the next check runs all the same
@@ -410,6 +409,7 @@ internal sealed class EstimatorContract : IDisposable
     private void DisposingInAnyOrderHarmsNobodyElse()
     {
         object[][] expected = [.. _expected.Select(row => _added.Select(column => row[column.Index]).ToArray())];
+        ITransformer? disposed = null;
         foreach (string[] order in Permutations(["cursor", "transformer", "loaded"]))
         {
             ITransformer transformer = Load(_mlContext, _saved), loaded = Load(_mlContext, _saved);
@@ -446,7 +446,11 @@ internal sealed class EstimatorContract : IDisposable
                 if (alive.Contains("loaded"))
                     RowValues.AssertSame(expected, RowValues.ReadAll(other, _added), state);
             }
+
+            disposed = transformer;
         }
+
+        Assert.ThrowsExactly<ObjectDisposedException>(() => Save(_mlContext, disposed!, _subject.Valid.Schema));
 
         void AssertSaysSo(ITransformer transformer, IDataView view)
         {
@@ -455,7 +459,6 @@ internal sealed class EstimatorContract : IDisposable
             Assert.ThrowsExactly<ObjectDisposedException>(() => transformer.Transform(_subject.Valid));
             Assert.ThrowsExactly<ObjectDisposedException>(() => transformer.GetOutputSchema(_subject.Valid.Schema));
             Assert.ThrowsExactly<ObjectDisposedException>(() => transformer.GetRowToRowMapper(_subject.Valid.Schema));
-            Assert.ThrowsExactly<ObjectDisposedException>(() => Save(_mlContext, transformer, _subject.Valid.Schema));
         }
     }
 
