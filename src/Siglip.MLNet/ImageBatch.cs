@@ -15,6 +15,7 @@ internal sealed class ImageBatch
     private readonly string _column;
     private readonly ImageSource _source;
     private long[] _rows = [];
+    private string?[] _names = []; // of bad images, where they are known
     private Exception?[] _faults = []; // of reading or decoding; null where the image is good
     private SiglipImageEmbeddings? _embeddings; // null if no image of the batch is good, or no embedding is wanted
 
@@ -38,6 +39,7 @@ internal sealed class ImageBatch
     {
         Slots.Ensure(ref _rows, slot);
         Slots.Ensure(ref _faults, slot);
+        Slots.Ensure(ref _names, slot);
         _images.Ensure(slot);
         (_rows[slot], _faults[slot]) = (row, null);
         try
@@ -46,7 +48,7 @@ internal sealed class ImageBatch
         }
         catch (Exception exception) // thrown by CopyEmbedding, or made NaN
         {
-            SetFault(slot, exception);
+            SetFault(slot, name: null, exception);
             return;
         }
 
@@ -122,7 +124,9 @@ internal sealed class ImageBatch
             ExceptionDispatchInfo.Throw(fault);
         if (_transformer.Settings.BadImages == BadImageHandling.Missing)
             return false;
-        string message = $"Row {_rows[slot]}, column '{_column}': {Sentences.Of(fault)} With BadImages set to "
+        string reason = Sentences.Of(fault);
+        string name = _names[slot] is { } known && !reason.Contains(known, StringComparison.Ordinal) ? $"'{known}': " : "";
+        string message = $"Row {_rows[slot]}, column '{_column}': {name}{reason} With BadImages set to "
             + $"{nameof(BadImageHandling)}.{nameof(BadImageHandling.Missing)} its embedding is NaN instead.";
         throw fault is FileNotFoundException missing
             ? new FileNotFoundException(message, missing.FileName, fault)
@@ -142,13 +146,13 @@ internal sealed class ImageBatch
         }
         catch (Exception exception) when (IsOfImage(exception))
         {
-            SetFault(slot, exception);
+            SetFault(slot, _source.NameOf(slot), exception);
         }
     }
 
-    private void SetFault(int slot, Exception exception)
+    private void SetFault(int slot, string? name, Exception exception)
     {
         _images.Clear(slot);
-        _faults[slot] = exception;
+        (_names[slot], _faults[slot]) = (name, exception);
     }
 }

@@ -17,6 +17,9 @@ internal abstract class ImageSource
     /// <exception cref="IOException">The file is missing or cannot be read.</exception>
     public abstract RgbImage Decode(int slot);
 
+    /// <summary>The path of a slot's image; null if it is not known. Called right after the image could not be decoded.</summary>
+    public virtual string? NameOf(int slot) => null;
+
     /// <summary>A source for the input column.</summary>
     /// <param name="getter">Gives the current row's value, of the column's raw type.</param>
     /// <param name="kind">The kind of the column.</param>
@@ -47,6 +50,8 @@ internal abstract class ImageSource
             string path = settings.ImageFolder is null ? _paths[slot] : Path.Combine(settings.ImageFolder, _paths[slot]);
             return RgbImage.Load(path, settings.ApplyExifOrientation);
         }
+
+        public override string? NameOf(int slot) => string.IsNullOrWhiteSpace(_paths[slot]) ? null : _paths[slot];
     }
 
     private sealed class BytesSource(ValueGetter<VBuffer<byte>> getter, FeaturizerSettings settings) : ImageSource
@@ -87,7 +92,30 @@ internal abstract class ImageSource
             }
         }
 
-        public override RgbImage Decode(int slot) =>
-            MLImagePixels.ToRgb(_image ?? throw new InvalidDataException("The image is missing (null)."));
+        public override RgbImage Decode(int slot)
+        {
+            MLImage image = _image ?? throw new InvalidDataException("The image is missing (null).");
+            try
+            {
+                return MLImagePixels.ToRgb(image);
+            }
+            catch (InvalidOperationException exception) // as ML.NET says it
+            {
+                throw new InvalidDataException("The image has no pixels, as it is disposed. Dispose an image after its row is read.", exception);
+            }
+        }
+
+        /// <summary>ML.NET's loader keeps the path in the tag.</summary>
+        public override string? NameOf(int slot)
+        {
+            try
+            {
+                return string.IsNullOrEmpty(_image?.Tag) ? null : _image.Tag;
+            }
+            catch (InvalidOperationException) // a disposed image has none
+            {
+                return null;
+            }
+        }
     }
 }
