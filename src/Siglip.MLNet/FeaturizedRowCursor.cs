@@ -14,7 +14,7 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     private readonly SiglipImageFeaturizingTransformer _transformer;
     private readonly CursorLog _log;
     private readonly int _batchSize;
-    private readonly RowBuffer?[] _buffers; // one for each column of the input; null unless active
+    private readonly RowBuffer?[] _buffers; // one for each column; null unless it is active and of the input
     private readonly ImageBatch _images;
     private readonly ValueGetter<DataViewRowId> _idGetter;
     private DataViewRowId[] _ids = [];
@@ -36,10 +36,12 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
         (_transformer, _input, _schema, _active, _log) = (transformer, input, schema, active, log);
         _batchSize = transformer.Settings.BatchSize;
         _idGetter = input.GetIdGetter();
-        _buffers = [.. schema.Input.Select(column => active[column.Index] ? RowBuffer.Create(input, column) : null)];
+        _buffers = [.. schema.Output.Select(column => active[column.Index] && !schema.IsAdded(column.Index)
+            ? RowBuffer.Create(input, schema.InputAt(column.Index))
+            : null)];
 
         // A source that is handed on as well is got from the input only once.
-        Delegate source = _buffers[schema.Source.Index]?.LastRead ?? GetterOf(input, schema);
+        Delegate source = _buffers[schema.SourceIndex]?.LastRead ?? GetterOf(input, schema);
         _images = new ImageBatch(transformer, schema, source, schema.ActiveEmbeddings(active));
     }
 
@@ -70,14 +72,15 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
 
     public override bool IsColumnActive(DataViewSchema.Column column)
     {
-        _schema.CheckColumn(column);
+        _schema.CheckIndex(column);
         return _active[column.Index];
     }
 
     public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
     {
+        _schema.CheckColumn(column);
         Delegate? getter = null;
-        if (IsColumnActive(column))
+        if (_active[column.Index])
         {
             getter = _schema.IsAdded(column.Index)
                 ? _images.CreateGetter(_schema.KindAt(column.Index), CurrentSlot)
@@ -125,7 +128,6 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
             int count = ReadRows();
             if (count == 0)
                 return false;
-            _transformer.CheckAlive();
             _log.Add(_images.Compute(count));
             _count = count;
             return true;

@@ -23,7 +23,6 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
 
     private sealed class Row : DataViewRow
     {
-        private readonly SiglipImageFeaturizingTransformer _transformer;
         private readonly DataViewRow _input;
         private readonly FeaturizedSchema _schema;
         private readonly bool[] _active;
@@ -33,7 +32,7 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
 
         public Row(SiglipImageFeaturizingTransformer transformer, DataViewRow input, FeaturizedSchema schema, bool[] active)
         {
-            (_transformer, _input, _schema, _active) = (transformer, input, schema, active);
+            (_input, _schema, _active) = (input, schema, active);
             if (schema.NeedsImages(active))
                 _image = new ImageBatch(transformer, schema, FeaturizedRowCursor.GetterOf(input, schema), schema.ActiveEmbeddings(active));
         }
@@ -46,17 +45,25 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
 
         public override ValueGetter<DataViewRowId> GetIdGetter() => _input.GetIdGetter();
 
+        /// <summary>Whether it has values: all that the input has pass, asked for or not, as in ML.NET's own mappers.</summary>
         public override bool IsColumnActive(DataViewSchema.Column column)
         {
-            _schema.CheckColumn(column);
-            return _active[column.Index];
+            _schema.CheckIndex(column);
+            return _schema.IsAdded(column.Index) ? _active[column.Index] : _input.IsColumnActive(_schema.InputAt(column.Index));
         }
 
         public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
         {
-            if (IsColumnActive(column) && !_schema.IsAdded(column.Index))
-                return _input.GetGetter<TValue>(_schema.Input[column.Index]);
-            return FeaturizedSchema.Cast<TValue>(_active[column.Index] ? _image!.CreateGetter(_schema.KindAt(column.Index), ComputedSlot) : null, column);
+            _schema.CheckColumn(column);
+            Delegate? getter = null;
+            if (IsColumnActive(column))
+            {
+                if (!_schema.IsAdded(column.Index))
+                    return _input.GetGetter<TValue>(_schema.InputAt(column.Index));
+                getter = _image!.CreateGetter(_schema.KindAt(column.Index), ComputedSlot);
+            }
+
+            return FeaturizedSchema.Cast<TValue>(getter, column);
         }
 
         protected override void Dispose(bool disposing)
@@ -77,7 +84,6 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
             if (_computed != _input.Position) // the first output asked for computes all of them
             {
                 _computed = -1;
-                _transformer.CheckAlive();
                 _image!.Read(0, _input.Position);
                 _image.Compute(1);
                 _computed = _input.Position;

@@ -14,12 +14,13 @@ internal enum ImageColumnKind
     Path,
 }
 
-/// <summary>The columns of one input, followed by the embeddings.</summary>
+/// <summary>The columns of one input and the embeddings.</summary>
 internal sealed class FeaturizedSchema
 {
     public const string ExpectedTypes = "MLImage, a vector of bytes (an encoded image) or text (the path of an image)";
 
     private readonly SiglipOutputKind[] _outputs;
+    private readonly int[] _origins; // of each column of Output: its index in Input, or ~index in _outputs
 
     /// <exception cref="ArgumentOutOfRangeException">The input column is missing or of a wrong type.</exception>
     public FeaturizedSchema(DataViewSchema inputSchema, FeaturizerSettings settings, EmbeddingSizes sizes)
@@ -31,20 +32,31 @@ internal sealed class FeaturizedSchema
         SourceKind = KindOf(Source.Type)
             ?? throw Environments.SchemaMismatch(nameof(inputSchema), Source.Name, ExpectedTypes, Source.Type.ToString()!);
 
-        var builder = new DataViewSchema.Builder();
-        builder.AddColumns(inputSchema);
-        foreach ((string name, SiglipOutputKind kind) in settings.Columns)
-            builder.AddColumn(name, TypeOf(kind, sizes));
-        Output = builder.ToSchema();
         _outputs = [.. settings.Columns.Select(column => column.Value)];
+        _origins = OriginsOf(inputSchema, settings);
+        var builder = new DataViewSchema.Builder();
+        foreach (int origin in _origins)
+        {
+            if (origin >= 0)
+                builder.AddColumns([inputSchema[origin]]);
+            else
+                builder.AddColumn(settings.Columns[~origin].Key, TypeOf(_outputs[~origin], sizes));
+        }
+
+        Output = builder.ToSchema();
     }
 
     public DataViewSchema Input { get; }
 
-    /// <summary>The input's columns under their old indices, then the embeddings; a column of the input with an embedding's name is hidden.</summary>
+    /// <summary>The input's columns, then the embeddings; but one with the name of a column of the input hides that and follows it at once, as in ML.NET's own
+    /// transforms.</summary>
     public DataViewSchema Output { get; }
 
+    /// <summary>The column with the images, in <see cref="Input"/>.</summary>
     public DataViewSchema.Column Source { get; }
+
+    /// <summary>The index of <see cref="Source"/> in <see cref="Output"/>.</summary>
+    public int SourceIndex => Array.IndexOf(_origins, Source.Index);
 
     public ImageColumnKind SourceKind { get; }
 
@@ -66,12 +78,16 @@ internal sealed class FeaturizedSchema
     };
 
     /// <summary>Whether an index of <see cref="Output"/> is that of a column that is added.</summary>
-    public bool IsAdded(int index) => index >= Input.Count;
+    public bool IsAdded(int index) => _origins[index] < 0;
 
-    public SiglipOutputKind KindAt(int index) => _outputs[index - Input.Count];
+    /// <summary>The kind of a column that is added.</summary>
+    public SiglipOutputKind KindAt(int index) => _outputs[~_origins[index]];
+
+    /// <summary>The input's column that stands at an index of <see cref="Output"/>.</summary>
+    public DataViewSchema.Column InputAt(int index) => Input[_origins[index]];
 
     /// <summary>A flag for each column of <see cref="Output"/>.</summary>
-    /// <exception cref="ArgumentException">A column is not of this schema.</exception>
+    /// <exception cref="InvalidOperationException">A column is not of this schema.</exception>
     public bool[] ActiveColumns(IEnumerable<DataViewSchema.Column> columnsNeeded)
     {
         ArgumentNullException.ThrowIfNull(columnsNeeded);
@@ -89,9 +105,9 @@ internal sealed class FeaturizedSchema
     public SiglipEmbeddingOutputs ActiveEmbeddings(bool[] active)
     {
         var embeddings = SiglipEmbeddingOutputs.None;
-        for (int index = Input.Count; index < active.Length; index++)
+        for (int index = 0; index < active.Length; index++)
         {
-            if (active[index])
+            if (active[index] && IsAdded(index))
                 embeddings |= FlagOf(KindAt(index));
         }
 
@@ -99,19 +115,36 @@ internal sealed class FeaturizedSchema
     }
 
     /// <summary>Whether a column that is added is among the active ones.</summary>
-    public bool NeedsImages(bool[] active) => active.AsSpan(Input.Count).Contains(true);
+    public bool NeedsImages(bool[] active) => Output.Any(column => active[column.Index] && IsAdded(column.Index));
 
     /// <summary>The columns of the input that the active columns need.</summary>
     public IReadOnlyList<DataViewSchema.Column> Dependencies(bool[] active)
     {
-        bool reads = NeedsImages(active);
-        return [.. Input.Where(column => active[column.Index] || (reads && column.Index == Source.Index))];
+        bool[] needed = new bool[Input.Count];
+        needed[Source.Index] = NeedsImages(active);
+        for (int index = 0; index < active.Length; index++)
+        {
+            if (active[index] && !IsAdded(index))
+                needed[_origins[index]] = true;
+        }
+
+        return [.. Input.Where(column => needed[column.Index])];
     }
 
+    /// <exception cref="InvalidOperationException">The column is not of this schema.</exception>
     public void CheckColumn(DataViewSchema.Column column)
     {
-        if (column.Index < 0 || column.Index >= Output.Count || Output[column.Index].Name != column.Name)
-            throw new ArgumentException($"Column '{column.Name}' with index {column.Index} is not among the {Output.Count} columns of this schema.");
+        CheckIndex(column);
+        if (Output[column.Index].Name != column.Name)
+            throw Stranger(column);
+    }
+
+    /// <summary>Checks the index only: to ask whether a column is active, ML.NET's transforms pass a column of their own schema with the index that it has in ours.</summary>
+    /// <exception cref="InvalidOperationException">There is no such column.</exception>
+    public void CheckIndex(DataViewSchema.Column column)
+    {
+        if (column.Index >= Output.Count)
+            throw Stranger(column);
     }
 
     /// <summary>A getter under the type that the caller asked for.</summary>
@@ -123,6 +156,22 @@ internal sealed class FeaturizedSchema
         return getter as ValueGetter<TValue> ?? throw new InvalidOperationException(
             $"Column '{column.Name}' has values of type {column.Type.RawType}, asked for was {typeof(TValue)}.");
     }
+
+    private static int[] OriginsOf(DataViewSchema inputSchema, FeaturizerSettings settings)
+    {
+        List<int> origins = [.. Enumerable.Range(0, inputSchema.Count)];
+        for (int i = 0; i < settings.Columns.Count; i++)
+        {
+            string name = settings.Columns[i].Key;
+            int hidden = origins.FindLastIndex(origin => origin >= 0 && inputSchema[origin].Name == name); // names that are added differ
+            origins.Insert(hidden < 0 ? origins.Count : hidden + 1, ~i);
+        }
+
+        return [.. origins];
+    }
+
+    private InvalidOperationException Stranger(DataViewSchema.Column column) =>
+        new($"Column '{column.Name}' with index {column.Index} is not among the {Output.Count} columns of this schema.");
 
     private static DataViewType TypeOf(SiglipOutputKind kind, EmbeddingSizes sizes) => kind switch
     {

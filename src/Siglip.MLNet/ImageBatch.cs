@@ -16,6 +16,7 @@ internal sealed class ImageBatch
     private readonly ImageSource _source;
     private readonly Dictionary<ImageKey, int> _slotOf = []; // the first slot with an image, if there is a cache
     private long[] _rows = [];
+    private string?[] _names = []; // of bad images, where they are known
     private Exception?[] _faults = []; // of reading or decoding; null where the image is good
     private ImageKey[] _keys = [];
     private CachedEmbedding?[] _known = []; // from the cache
@@ -52,11 +53,12 @@ internal sealed class ImageBatch
 
         Slots.Ensure(ref _rows, slot);
         Slots.Ensure(ref _faults, slot);
+        Slots.Ensure(ref _names, slot);
         Slots.Ensure(ref _keys, slot);
         Slots.Ensure(ref _known, slot);
         Slots.Ensure(ref _owners, slot);
         Slots.Ensure(ref _places, slot);
-        (_rows[slot], _faults[slot], _known[slot]) = (row, null, null);
+        (_rows[slot], _faults[slot], _names[slot], _known[slot]) = (row, null, null, null);
         try
         {
             _source.Read(slot);
@@ -80,6 +82,7 @@ internal sealed class ImageBatch
     public BatchCounts Compute(int count)
     {
         _embeddings = null;
+        _transformer.CheckAlive();
         if (_source.CanDecodeLater)
         {
             if (_cache is not null)
@@ -155,7 +158,12 @@ internal sealed class ImageBatch
             : new InvalidDataException(message, fault);
     }
 
-    private string Describe(int slot, Exception fault) => $"Row {_rows[slot]}, column '{_column}': {Sentences.Of(fault)}";
+    private string Describe(int slot, Exception fault)
+    {
+        string reason = Sentences.Of(fault);
+        string name = _names[_owners[slot]] is { } known && !reason.Contains(known, StringComparison.Ordinal) ? $"'{known}': " : "";
+        return $"Row {_rows[slot]}, column '{_column}': {name}{reason}";
+    }
 
     private BatchCounts Counts(int count)
     {
@@ -237,7 +245,7 @@ internal sealed class ImageBatch
         }
         catch (Exception exception) when (IsOfImage(exception))
         {
-            _faults[slot] = exception;
+            (_names[slot], _faults[slot]) = (_source.NameOf(slot), exception);
         }
     }
 }

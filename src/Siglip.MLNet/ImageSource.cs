@@ -27,6 +27,9 @@ internal abstract class ImageSource
     {
     }
 
+    /// <summary>The path of a slot's image; null if it is not known. Called right after the image could not be decoded.</summary>
+    public virtual string? NameOf(int slot) => null;
+
     /// <summary>A source for the input column.</summary>
     /// <param name="getter">Gives the current row's value, of the column's raw type.</param>
     /// <param name="kind">The kind of the column.</param>
@@ -70,6 +73,8 @@ internal abstract class ImageSource
                 throw new InvalidDataException("The path is empty.");
             return settings.ImageFolder is null ? _paths[slot] : Path.Combine(settings.ImageFolder, _paths[slot]);
         }
+
+        public override string? NameOf(int slot) => string.IsNullOrWhiteSpace(_paths[slot]) ? null : _paths[slot];
     }
 
     private sealed class BytesSource(ValueGetter<VBuffer<byte>> getter, FeaturizerSettings settings) : ImageSource
@@ -113,10 +118,34 @@ internal abstract class ImageSource
             }
         }
 
-        public override ImageKey KeyOf(int slot, EmbeddingSpace space) => space.KeyOf(NonNull());
+        public override ImageKey KeyOf(int slot, EmbeddingSpace space) => Use(space.KeyOf);
 
-        public override RgbImage Decode(int slot) => MLImagePixels.ToRgb(NonNull());
+        public override RgbImage Decode(int slot) => Use(MLImagePixels.ToRgb);
 
-        private MLImage NonNull() => _image ?? throw new InvalidDataException("The image is missing (null).");
+        /// <summary>ML.NET's loader keeps the path in the tag.</summary>
+        public override string? NameOf(int slot)
+        {
+            try
+            {
+                return string.IsNullOrEmpty(_image?.Tag) ? null : _image.Tag;
+            }
+            catch (InvalidOperationException) // a disposed image has none
+            {
+                return null;
+            }
+        }
+
+        private T Use<T>(Func<MLImage, T> use)
+        {
+            MLImage image = _image ?? throw new InvalidDataException("The image is missing (null).");
+            try
+            {
+                return use(image);
+            }
+            catch (InvalidOperationException exception) // as ML.NET says it
+            {
+                throw new InvalidDataException("The image has no pixels, as it is disposed. Dispose an image after its row is read.", exception);
+            }
+        }
     }
 }

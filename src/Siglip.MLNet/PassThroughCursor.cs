@@ -20,13 +20,17 @@ internal sealed class PassThroughCursor(DataViewRowCursor input, FeaturizedSchem
 
     public override bool IsColumnActive(DataViewSchema.Column column)
     {
-        schema.CheckColumn(column);
+        schema.CheckIndex(column);
         return active[column.Index];
     }
 
-    public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column) => IsColumnActive(column)
-        ? input.GetGetter<TValue>(schema.Input[column.Index])
-        : FeaturizedSchema.Cast<TValue>(null, column);
+    public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
+    {
+        schema.CheckColumn(column);
+        return active[column.Index]
+            ? input.GetGetter<TValue>(schema.InputAt(column.Index))
+            : FeaturizedSchema.Cast<TValue>(null, column);
+    }
 
     protected override void Dispose(bool disposing)
     {

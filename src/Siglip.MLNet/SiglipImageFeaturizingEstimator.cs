@@ -98,7 +98,7 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
         if (inputSchema.FirstOrDefault(column => column.Name == _settings.InputColumnName) is not { Name: not null } source)
             throw Environments.MissingColumn(nameof(inputSchema), _settings.InputColumnName);
         if (!IsImageColumn(source))
-            throw Environments.SchemaMismatch(nameof(inputSchema), source.Name, FeaturizedSchema.ExpectedTypes, DescribeType(source));
+            throw Environments.SchemaMismatch(nameof(inputSchema), source.Name, FeaturizedSchema.ExpectedTypes, Environments.TypeOf(source));
 
         var columns = new OrderedDictionary<string, SchemaShape.Column>();
         foreach (SchemaShape.Column column in inputSchema)
@@ -111,7 +111,4 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
     private static bool IsImageColumn(SchemaShape.Column column) => column.Kind == SchemaShape.Column.VectorKind.Scalar
         ? !column.IsKey && FeaturizedSchema.KindOf(column.ItemType) is not null
         : !column.IsKey && column.ItemType == NumberDataViewType.Byte;
-
-    private static string DescribeType(SchemaShape.Column column) =>
-        column.Kind == SchemaShape.Column.VectorKind.Scalar ? column.ItemType.ToString()! : $"{column.Kind} of {column.ItemType}";
 }

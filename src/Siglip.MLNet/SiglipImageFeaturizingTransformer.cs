@@ -116,10 +116,8 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
     internal ImageLookup? FindCache() => SiglipEmbeddingCache.Of(_root) is { } cache ? new ImageLookup(cache, _space) : null;
 
     /// <summary>One forward pass.</summary>
-    /// <exception cref="OperationCanceledException">The environment is canceled.</exception>
     internal SiglipImageEmbeddings Embed(PixelValueBatch images, int count, SiglipEmbeddingOutputs outputs)
     {
-        CheckAlive();
         SiglipImageEmbeddings embeddings = Embedder.Embed(images, count, outputs);
         Interlocked.Increment(ref _forwardPasses);
         Interlocked.Add(ref _imagesEmbedded, count);

@@ -55,16 +55,6 @@ internal sealed class ParityReport
         }
     }
 
-    /// <summary>The rows of an earlier table that this one lacks, because their tests did not run.</summary>
-    public IReadOnlyList<string> RowsMissing(string earlier)
-    {
-        HashSet<string> rows = [.. Rows(ToMarkdown())];
-        return [.. Rows(earlier).Where(row => !rows.Contains(row))];
-
-        static IEnumerable<string> Rows(string markdown) => markdown.Split('\n')
-            .Where(line => line.StartsWith("| ", StringComparison.Ordinal)).Select(line => string.Join(", ", line.Split(" | ")[..2])[2..]);
-    }
-
     /// <summary>How the table was made.</summary>
     public static string Header => $"""
         # Parity with transformers, PyTorch and Pillow

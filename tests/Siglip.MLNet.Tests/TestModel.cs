@@ -62,7 +62,11 @@ public static class TestModel
     }
 
     [AssemblyCleanup]
-    public static void Delete() => Directory.Delete(_folder, recursive: true);
+    public static void Delete()
+    {
+        Directory.Delete(_folder, recursive: true);
+        ContractReport.OfThisRun.WriteTable();
+    }
 
     public static string SaveCheckpoint(string name, SiglipVisionConfig config, long seed)
     {

@@ -45,6 +45,9 @@ internal static class Environments
     public static Exception MissingColumn(string parameter, string column) =>
         Contracts.ExceptSchemaMismatch(parameter, "input", column);
 
+    /// <summary>The column's type in ML.NET's words.</summary>
+    public static string TypeOf(SchemaShape.Column column) => column.GetTypeString();
+
     public static SchemaShape.Column FloatColumn(string name, bool isVector) =>
         new(name, isVector ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, isKey: false);
 }
