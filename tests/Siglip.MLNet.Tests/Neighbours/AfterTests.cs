@@ -186,6 +186,36 @@ public sealed class AfterTests
     }
 
     [TestMethod]
+    public void AppendCacheCheckpoint_takes_a_pass_for_each_column_that_is_asked_for_later_unless_they_are_one()
+    {
+        IDataView data = Data(_mlContext);
+        var featurizer = _mlContext.Transforms.SiglipFeaturizeImage(
+            Options("Path", ("Pooled", SiglipOutputKind.PooledEmbedding), ("Mean", SiglipOutputKind.MeanPatchEmbedding)) with { BatchSize = 3 });
+        using var two = featurizer.AppendCacheCheckpoint(_mlContext)
+            .Append(_mlContext.Transforms.NormalizeMinMax("A", "Pooled")).Append(_mlContext.Transforms.NormalizeMinMax("B", "Mean")).Fit(data);
+        using var one = featurizer.Append(_mlContext.Transforms.Concatenate("Both", "Pooled", "Mean")).AppendCacheCheckpoint(_mlContext)
+            .Append(_mlContext.Transforms.NormalizeMinMax("A", "Both")).Append(_mlContext.Transforms.NormalizeMeanVariance("B", "Both")).Fit(data);
+
+        Assert.AreEqual(2 * Passes(Images.Count, 3), FeaturizerOf(two).ForwardPasses);
+        Assert.AreEqual(Passes(Images.Count, 3), FeaturizerOf(one).ForwardPasses);
+        AreSame([.. Vectors(two.Transform(data), "A").Zip(Vectors(two.Transform(data), "B"), (a, b) => (float[])[.. a, .. b])], Vectors(one.Transform(data), "A"));
+    }
+
+    [TestMethod]
+    public void A_step_for_training_only_is_left_out_by_the_fitted_chain()
+    {
+        IDataView data = Data(_mlContext);
+        using var model = new EstimatorChain<ITransformer>().Append(_mlContext.Transforms.CopyColumns("Copy", "Name"), TransformerScope.TrainTest)
+            .Append(_mlContext.Transforms.SiglipFeaturizeImage(Pooled), TransformerScope.TrainTest)
+            .Append(_mlContext.Transforms.CopyColumns("Other", "Name")).Fit(data);
+        DataViewSchema schema = model.Transform(data).Schema;
+
+        Assert.IsNull(schema.GetColumnOrNull("Copy")); // ML.NET's own
+        Assert.IsNull(schema.GetColumnOrNull("Embedding"));
+        Assert.IsNotNull(schema.GetColumnOrNull("Other"));
+    }
+
+    [TestMethod]
     public void A_cache_drops_images_with_and_without_the_featurizer()
     {
         IDataView data = Data(_mlContext);
@@ -285,6 +315,35 @@ public sealed class AfterTests
 
         AreClose(Expected(SiglipOutputKind.PooledEmbedding), Vectors(model.Transform(data), "Out"));
         AssertSaves(model, data, "Out");
+    }
+
+    [TestMethod]
+    public void All_columns_of_a_further_step_images_included()
+    {
+        IDataView data = Data(_mlContext);
+        using var model = _mlContext.Transforms.LoadImages("Image", "", "Path")
+            .Append(_mlContext.Transforms.SiglipFeaturizeImage(Pooled with { InputColumnName = "Image" }))
+            .Append(_mlContext.Transforms.ConvertToGrayscale("Gray", "Image"))
+            .Append(_mlContext.Transforms.NormalizeLpNorm("Normalized", "Embedding")).Fit(data);
+        IDataView view = model.Transform(data);
+        float[][] expected = Expected(SiglipOutputKind.PooledEmbedding, normalize: true);
+        using DataViewRowCursor cursor = view.GetRowCursor(view.Schema);
+        ValueGetter<MLImage> image = cursor.GetGetter<MLImage>(view.Schema["Image"]), gray = cursor.GetGetter<MLImage>(view.Schema["Gray"]);
+        MLImage current = null!, currentGray = null!;
+        for (int row = 0; row < Images.Count; row++)
+        {
+            Assert.IsTrue(cursor.MoveNext());
+            image(ref current);
+            gray(ref currentGray);
+            using MLImage original = MLImage.CreateFromFile(Images[row]);
+            Assert.IsTrue(original.Pixels.SequenceEqual(current.Pixels), $"row {row}");
+            Assert.AreEqual((original.Width, original.Height), (currentGray.Width, currentGray.Height));
+            AreClose([expected[row]], [EstimatorWorkout.ReadVector(cursor, view.Schema["Normalized"])]);
+        }
+
+        Assert.IsFalse(cursor.MoveNext());
+        current.Dispose();
+        currentGray.Dispose();
     }
 
     [TestMethod]

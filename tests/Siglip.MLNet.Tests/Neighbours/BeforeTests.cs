@@ -3,6 +3,7 @@ using Microsoft.ML.Data;
 using Microsoft.ML.Transforms;
 using Microsoft.ML.Transforms.Image;
 using Siglip.Core;
+using SkiaSharp;
 using static Siglip.MLNet.Tests.Neighbours.Neighbourhood;
 using static Siglip.MLNet.Tests.TestModel;
 
@@ -27,6 +28,9 @@ public sealed class BeforeTests
     public void LoadImages_from_a_folder(Kind model) => AssertEmbeds(_mlContext.Transforms.LoadImages("Image", ImageFolder, "FileName"), "Image", CheckpointOf(model), Originals);
 
     [TestMethod]
+    public void LoadImages_under_the_name_of_the_paths() => AssertEmbeds(_mlContext.Transforms.LoadImages("Path", ""), "Path", Checkpoint, Originals);
+
+    [TestMethod]
     [DataRow(Kind.Fixed)]
     [DataRow(Kind.NaFlex)]
     public void LoadRawImageBytes(Kind model) => AssertEmbeds(_mlContext.Transforms.LoadRawImageBytes("Raw", ImageFolder, "FileName"), "Raw", CheckpointOf(model), Originals);
@@ -49,6 +53,45 @@ public sealed class BeforeTests
     {
         var steps = _mlContext.Transforms.LoadImages("Image", "", "Path").Append(_mlContext.Transforms.ResizeImages("Image", 30, 22));
         AssertEmbeds(steps, "Image", Checkpoint, Pictures(Steps(steps), "Image"));
+    }
+
+    [TestMethod]
+    public void ResizeImages_picks_pixels_where_the_featurizer_averages_them()
+    {
+        string path = SaveImage("checks.png", 32, 32, (x, y) => (x + y) % 2 == 0 ? SKColors.White : SKColors.Black);
+        IDataView data = Data(_mlContext, [path]);
+        var resize = _mlContext.Transforms.LoadImages("Image", "", "Path")
+            .Append(_mlContext.Transforms.ResizeImages("Image", 16, 16, resizing: ImageResizingEstimator.ResizingKind.Fill));
+        RgbImage resized = Pictures(resize.Fit(data).Transform(data), "Image").Single();
+        Assert.IsTrue(resized.Pixels.All(value => value is 0 or 255), "no gray among the pixels of ML.NET's");
+
+        using var model = resize.Append(Featurizer("Image", batchSize: 1)).Fit(data);
+        float[] ofResized = Vectors(model.Transform(data), "Embedding").Single(), own = Expected(SiglipOutputKind.PooledEmbedding, [path]).Single();
+        AreSame(Embeddings(Checkpoint, SiglipOutputKind.PooledEmbedding, [resized]), [ofResized]);
+        Assert.IsGreaterThan(0.1f, own.Zip(ofResized, (a, b) => Math.Abs(a - b)).Max());
+    }
+
+    [TestMethod]
+    public void Half_a_file_is_an_image_for_LoadImages_and_a_bad_one_for_the_featurizer()
+    {
+        string path = NewPath("half.png");
+        File.WriteAllBytes(path, File.ReadAllBytes(Images[3])[..^200]);
+        IDataView data = Data(_mlContext, [path]);
+        using var loaded = _mlContext.Transforms.LoadImages("Image", "", "Path").Append(Featurizer("Image", batchSize: 1)).Fit(data);
+        using var own = Featurizer("Path", batchSize: 1).Fit(data);
+
+        Assert.IsFalse(Vectors(loaded.Transform(data), "Embedding").Single().Any(float.IsNaN));
+        Assert.ThrowsExactly<InvalidDataException>(() => Vectors(own.Transform(data), "Embedding"));
+    }
+
+    [TestMethod]
+    public void An_image_type_needs_a_size_that_is_never_compared()
+    {
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => _mlContext.Data.LoadFromEnumerable(new[] { new ImageWithoutSize() }));
+        using MLImage image = MLImage.CreateFromFile(Images[1]); // 40 x 24
+        IDataView data = _mlContext.Data.LoadFromEnumerable(new[] { new MadeImage { Picture = image } });
+        using var model = Featurizer("Picture", batchSize: 1).Fit(data);
+        AreClose(Expected(SiglipOutputKind.PooledEmbedding, [Images[1]]), Vectors(model.Transform(data), "Embedding"));
     }
 
     [TestMethod]
@@ -97,9 +140,14 @@ public sealed class BeforeTests
     }
 
     [TestMethod]
-    public void Replaced_missing_paths_of_a_conversion()
+    public void StatefulCustomMapping_to_paths() => AssertEmbeds(
+        _mlContext.Transforms.StatefulCustomMapping<ImageRow, MadePath, MadePath>(
+            (row, made, state) => made.MadePath_ = state.MadePath_ = Path.Combine(ImageFolder, row.FileName), _ => { }, contractName: null),
+        "MadePath", Checkpoint, Originals, savable: false);
+
+    [TestMethod]
+    public void MapKeyToValue_of_paths()
     {
-        // Text, to key, and back to text.
         var steps = _mlContext.Transforms.Conversion.MapValueToKey("Key", "Path").Append(_mlContext.Transforms.Conversion.MapKeyToValue("Again", "Key"));
         AssertEmbeds(steps, "Again", Checkpoint, Originals);
     }
@@ -263,7 +311,10 @@ public sealed class BeforeTests
         float[][] expected = Embeddings(checkpoint, SiglipOutputKind.PooledEmbedding, pictures);
         IDataView data = Data(_mlContext);
         var options = Options(input, ("Embedding", SiglipOutputKind.PooledEmbedding)) with { Model = checkpoint, BatchSize = 3 };
-        using var model = steps.Append(_mlContext.Transforms.SiglipFeaturizeImage(options)).Fit(data);
+        var pipeline = steps.Append(_mlContext.Transforms.SiglipFeaturizeImage(options));
+        using var model = pipeline.Fit(data);
+        SchemaShape.Column promised = pipeline.GetOutputSchema(EstimatorWorkout.ShapeOf(data.Schema)).Single(column => column.Name == "Embedding");
+        Assert.AreEqual((SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single), (promised.Kind, promised.ItemType));
         AreClose(expected, Vectors(model.Transform(data), "Embedding"));
         Assert.AreEqual(Passes(pictures.Count, 3), FeaturizerOf(model).ForwardPasses);
 
@@ -301,6 +352,12 @@ public sealed class BeforeTests
     private sealed class MadeImage
     {
         [ImageType(1, 1)] // ML.NET wants a size here, and never compares it with the image's
+        public MLImage? Picture { get; set; }
+    }
+
+    private sealed class ImageWithoutSize
+    {
+        [ImageType]
         public MLImage? Picture { get; set; }
     }
 

@@ -217,6 +217,33 @@ public sealed class EvaluationTests
         }
     }
 
+    [TestMethod]
+    public void CalculateFeatureContribution_and_a_calibrator()
+    {
+        using var model = _mlContext.Transforms.CopyColumns("Label", "IsRed").Append(Featurizer()).Fit(Images);
+        IDataView embedded = _mlContext.Data.Cache(model.Transform(Images), "Label", "Features");
+        (float[][] contributions, float[][] probabilities) = Run(embedded);
+        Assert.AreEqual(Count, FeaturizerOf(model).ForwardPasses);
+
+        (float[][] plainContributions, float[][] plainProbabilities) = Run(_mlContext.Data.Cache(Plain(_mlContext, model.Transform(Images)), "Label", "Features"));
+        AreSame(plainContributions, contributions);
+        AreSame(plainProbabilities, probabilities);
+        Assert.HasCount(Hidden, contributions[0]);
+        for (int i = 0; i < Count; i++)
+            Assert.AreEqual(ColoredImage.Train[i].IsRed, probabilities[i][0] > 0.5f);
+
+        static (float[][] Contributions, float[][] Probabilities) Run(IDataView data)
+        {
+            var mlContext = new MLContext(seed: 1);
+            var svm = mlContext.BinaryClassification.Trainers.LinearSvm(numberOfIterations: 20).Fit(data);
+            IDataView scored = svm.Transform(data);
+            IDataView explained = mlContext.Transforms.CalculateFeatureContribution(svm, normalize: false, numberOfPositiveContributions: Hidden,
+                numberOfNegativeContributions: Hidden).Fit(scored).Transform(scored);
+            IDataView calibrated = mlContext.BinaryClassification.Calibrators.Platt().Fit(scored).Transform(scored);
+            return (Values(explained, "FeatureContributions"), Values(calibrated, "Probability"));
+        }
+    }
+
     private SiglipImageFeaturizingEstimator Featurizer() =>
         _mlContext.Transforms.SiglipFeaturizeImage(Options("Path", ("Features", SiglipOutputKind.MeanPatchEmbedding)) with { BatchSize = 1 });
 }

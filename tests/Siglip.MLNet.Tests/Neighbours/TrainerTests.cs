@@ -168,7 +168,9 @@ public sealed class TrainerTests
         images ??= ColoredImage.Train;
         IDataView data = ColoredImage.View(_mlContext, images);
         IEstimator<ITransformer> labels = label == "Color" ? _mlContext.Transforms.Conversion.MapValueToKey("Label", label) : _mlContext.Transforms.CopyColumns("Label", label);
-        TransformerChain<ITransformer> model = labels.Append(Featurizer(output, naFlex)).AppendCacheCheckpoint(_mlContext).Append(trainer(new MLContext(seed: 1))).Fit(data);
+        EstimatorChain<ITransformer> pipeline = labels.Append(Featurizer(output, naFlex)).AppendCacheCheckpoint(_mlContext).Append(trainer(new MLContext(seed: 1)));
+        Assert.IsTrue(pipeline.GetOutputSchema(EstimatorWorkout.ShapeOf(data.Schema)).Any(column => column.Name == "Score"));
+        TransformerChain<ITransformer> model = pipeline.Fit(data);
         Assert.AreEqual(Passes(images.Count), FeaturizerOf(model).ForwardPasses, "one pass for each image");
         float[][] scores = Values(model.Transform(Test), "Score");
 
