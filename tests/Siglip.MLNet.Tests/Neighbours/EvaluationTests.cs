@@ -148,6 +148,12 @@ public sealed class EvaluationTests
         Assert.AreEqual(before + (task == "Clustering" ? 2 : 1) * Count, FeaturizerOf(model).ForwardPasses);
         CollectionAssert.AreEqual(Evaluate(Plain(mlContext, model.Transform(Images))), metrics);
 
+        before = FeaturizerOf(model).ForwardPasses;
+        string[] read = [.. ((string[])["Label", "PredictedLabel", "Score", "Probability", "Group", "Features"])
+            .Where(name => model.GetOutputSchema(Images.Schema).GetColumnOrNull(name) is not null)];
+        CollectionAssert.AreEqual(metrics, Evaluate(mlContext.Data.Cache(model.Transform(Images), read)));
+        Assert.AreEqual(before + Count, FeaturizerOf(model).ForwardPasses);
+
         double[] Evaluate(IDataView predictions)
         {
             switch (task)

@@ -131,7 +131,7 @@ public sealed class TrainerTests
         Assert.HasCount(1, warnings);
         using var cached = prepared.AppendCacheCheckpoint(_mlContext).Append(Sdca()).Fit(few);
 
-        Assert.IsGreaterThan(10, FeaturizerOf(uncached).ForwardPasses);
+        Assert.IsGreaterThanOrEqualTo(2 * 20, FeaturizerOf(uncached).ForwardPasses, "two an iteration");
         Assert.AreEqual(1, FeaturizerOf(cached).ForwardPasses);
         Assert.HasCount(1, warnings);
         foreach (ITransformer model in (ITransformer[])[uncached, cached])
