@@ -23,7 +23,11 @@ internal static class NamedTrainer
             "PairwiseCoupling" => catalog.PairwiseCoupling(mlContext.BinaryClassification.Trainers.LbfgsLogisticRegression(Logistic())),
             "LightGbm" => catalog.LightGbm(new LightGbmMulticlassTrainer.Options
             {
-                NumberOfThreads = 1, NumberOfIterations = 20, NumberOfLeaves = 4, MinimumExampleCountPerLeaf = 2, LearningRate = 0.3,
+                NumberOfThreads = 1,
+                NumberOfIterations = 20,
+                NumberOfLeaves = 4,
+                MinimumExampleCountPerLeaf = 2,
+                LearningRate = 0.3,
             }),
             _ => throw Unknown(trainer),
         };
@@ -39,7 +43,11 @@ internal static class NamedTrainer
             "Gam" => catalog.Gam(new GamBinaryTrainer.Options { NumberOfThreads = 1, NumberOfIterations = 100 }),
             "LightGbm" => catalog.LightGbm(new LightGbmBinaryTrainer.Options
             {
-                NumberOfThreads = 1, NumberOfIterations = 20, NumberOfLeaves = 4, MinimumExampleCountPerLeaf = 2, LearningRate = 0.3,
+                NumberOfThreads = 1,
+                NumberOfIterations = 20,
+                NumberOfLeaves = 4,
+                MinimumExampleCountPerLeaf = 2,
+                LearningRate = 0.3,
             }),
             "SdcaLogisticRegression" => catalog.SdcaLogisticRegression(new SdcaLogisticRegressionBinaryTrainer.Options { NumberOfThreads = 1 }),
             "LbfgsLogisticRegression" => catalog.LbfgsLogisticRegression(Logistic()),
@@ -64,7 +72,11 @@ internal static class NamedTrainer
             "Gam" => catalog.Gam(new GamRegressionTrainer.Options { NumberOfThreads = 1, NumberOfIterations = 100, LearningRate = 0.1 }),
             "LightGbm" => catalog.LightGbm(new LightGbmRegressionTrainer.Options
             {
-                NumberOfThreads = 1, NumberOfIterations = 30, NumberOfLeaves = 4, MinimumExampleCountPerLeaf = 2, LearningRate = 0.3,
+                NumberOfThreads = 1,
+                NumberOfIterations = 30,
+                NumberOfLeaves = 4,
+                MinimumExampleCountPerLeaf = 2,
+                LearningRate = 0.3,
             }),
             "Sdca" => catalog.Sdca(new SdcaRegressionTrainer.Options { NumberOfThreads = 1 }),
             "OnlineGradientDescent" => mlContext.Transforms.NormalizeMinMax("Features").Append(catalog.OnlineGradientDescent(numberOfIterations: 200)),
@@ -82,7 +94,12 @@ internal static class NamedTrainer
             "FastTree" => catalog.FastTree(Ranked()),
             "LightGbm" => catalog.LightGbm(new LightGbmRankingTrainer.Options
             {
-                RowGroupColumnName = "Group", NumberOfThreads = 1, NumberOfIterations = 20, NumberOfLeaves = 4, MinimumExampleCountPerLeaf = 2, LearningRate = 0.3,
+                RowGroupColumnName = "Group",
+                NumberOfThreads = 1,
+                NumberOfIterations = 20,
+                NumberOfLeaves = 4,
+                MinimumExampleCountPerLeaf = 2,
+                LearningRate = 0.3,
             }),
             _ => throw Unknown(trainer),
         };
