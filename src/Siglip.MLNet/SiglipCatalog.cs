@@ -99,6 +99,16 @@ public static class SiglipCatalog
     /// <param name="mlContext">The context.</param>
     /// <param name="options">Where embeddings are kept, and how many; null for the defaults: in memory.</param>
     /// <returns>The cache. It is in use until it is disposed.</returns>
+    /// <remarks>
+    /// <format type="text/markdown"><![CDATA[
+    /// ```csharp
+    /// using SiglipEmbeddingCache cache = mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { Path = "embeddings.db" });
+    /// var results = mlContext.MulticlassClassification.CrossValidate(photos, pipeline);
+    /// ```
+    /// A program that runs: [cross-validation](~/docs/ml-net/cross-validation.md).
+    /// ]]>
+    /// </format>
+    /// </remarks>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     /// <exception cref="InvalidOperationException">The context has a cache already.</exception>
     /// <exception cref="InvalidDataException">The file is no embedding cache, a damaged one, or of another version.</exception>

@@ -38,11 +38,16 @@ namespace Siglip.MLNet;
 ///     .Append(mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy());
 /// ```
 ///
+/// Cross-validation fits the whole pipeline for each fold, and so embeds every image as often; with
+/// [CacheSiglipEmbeddings](xref:Microsoft.ML.SiglipCatalog.CacheSiglipEmbeddings(Microsoft.ML.MLContext,Siglip.MLNet.SiglipEmbeddingCacheOptions)) on the
+/// context it embeds each once, and the pipeline stays as it is.
+///
 /// A batch of rows is read ahead, with the columns that later steps need; images among them are copied. Rows keep their order, and shuffling is left to
 /// later steps.
 ///
 /// ### Lifetime
-/// The fitted transformer holds the weights in native memory: dispose it, or the chain that it is part of.
+/// The fitted transformer holds the weights in native memory: dispose it, or the chain that it is part of. Transformers with equal weights share them, and
+/// the last one frees them.
 ///
 /// Check the See Also section for links to usage examples.
 /// ]]>
@@ -50,6 +55,7 @@ namespace Siglip.MLNet;
 /// </remarks>
 /// <seealso cref="SiglipCatalog.SiglipFeaturizeImage(TransformsCatalog, string, string?, string, SiglipOutputKind, int?, bool)"/>
 /// <seealso cref="SiglipCatalog.SiglipFeaturizeImage(TransformsCatalog, SiglipImageFeaturizingOptions)"/>
+/// <seealso cref="SiglipCatalog.CacheSiglipEmbeddings(MLContext, SiglipEmbeddingCacheOptions?)"/>
 /// <seealso cref="SiglipImageFeaturizingOptions"/>
 public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeaturizingTransformer>
 {

@@ -12,7 +12,8 @@ namespace Siglip.MLNet;
 /// <remarks>
 /// <para>Nothing is computed before a cursor moves; then images go through the model in batches. Several views, engines and threads may
 /// use one transformer at once.</para>
-/// <para>It owns the model's memory: dispose it, or the chain that it is part of. A loaded model is an <see cref="ITransformer"/>, which has no
+/// <para>It holds the model's memory, which all transformers of the process with equal weights, precision and device share: dispose it, or the chain that it
+/// is part of; the last one frees the memory. A loaded model is an <see cref="ITransformer"/>, which has no
 /// <c>Dispose</c>: <c>(model as IDisposable)?.Dispose()</c>. <see cref="PredictionEngine{TSrc, TDst}"/> disposes its model by default; make it
 /// with <c>PredictionEngineOptions.OwnsTransformer = false</c> to go on using the model.</para>
 /// <format type="text/markdown"><![CDATA[
@@ -95,7 +96,8 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
         SavedTransformer.Save(ctx, this);
     }
 
-    /// <summary>Frees the model: at once, or when the forward passes in flight on other threads have ended. Calling it again does nothing.</summary>
+    /// <summary>Ends the use of the model, and frees it if nobody else uses it: at once, or when the forward passes in flight on other threads have ended. Calling
+    /// it again does nothing.</summary>
     public void Dispose()
     {
         _disposed = true;

@@ -119,6 +119,34 @@ public sealed class ModelUseTests
     }
 
     [TestMethod]
+    public void Threads_that_load_embed_and_dispose_in_any_order_get_the_right_numbers()
+    {
+        using TemporaryFolder folder = NewCheckpoint();
+        float[] expected;
+        using (SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(folder.Path))
+            expected = embedder.Embed(Image);
+        int loaded = 0;
+        Parallel.For(0, 8, new ParallelOptions { MaxDegreeOfParallelism = 8 }, thread =>
+        {
+            for (int round = 0; round < 10; round++)
+            {
+                SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(folder.Path);
+                if (!embedder.SharesModel)
+                    Interlocked.Increment(ref loaded);
+                CollectionAssert.AreEqual(expected, embedder.Embed(Image));
+                if ((thread + round) % 3 == 0)
+                    Thread.Sleep(1); // so that now and then all are gone
+                embedder.Dispose();
+            }
+        });
+
+        Assert.IsGreaterThanOrEqualTo(1, loaded);
+        using SiglipImageEmbedder last = SiglipImageEmbedder.FromPretrained(folder.Path);
+        Assert.IsFalse(last.SharesModel, "all uses have ended");
+        CollectionAssert.AreEqual(expected, last.Embed(Image));
+    }
+
+    [TestMethod]
     public void Models_of_forgotten_embedders_are_collected()
     {
         using TemporaryFolder folder = NewCheckpoint();

@@ -12,8 +12,11 @@ public sealed class ContractTests
     private const string Several = "several at once";
     private const string OtherSize = "fixed, images of 12 x 29";
     private const string Chain = "fixed, in a chain";
+    private const string Cached = "fixed, embedding cache";
 
     private static readonly MLContext MLContext = new(seed: 1);
+    private static readonly MLContext CachingContext = new(seed: 1);
+    private static SiglipEmbeddingCache? s_cache;
     private static readonly Lazy<IDataView> Valid = new(() => ContractRow.Load(MLContext, [Images[0], Images[1], Images[6]]));
     private static readonly Lazy<IDataView> Empty = new(() => ContractRow.Load(MLContext, []));
     private static readonly Lazy<IDataView> Rearranged = new(() => Through(Valid.Value, MLContext.Transforms.CopyColumns("Extra", "Number").Append(
@@ -26,10 +29,19 @@ public sealed class ContractTests
         where checkpoint != "fixed, no head" || output != nameof(SiglipOutputKind.PooledEmbedding)
         select new object[] { checkpoint, input, output };
 
+    [ClassInitialize]
+    public static void StartCache(TestContext _) => s_cache = CachingContext.CacheSiglipEmbeddings();
+
+    [ClassCleanup]
+    public static void EndCache() => s_cache?.Dispose();
+
     [TestMethod]
     [DynamicData(nameof(Cases))]
     [DataRow(OtherSize, "Path", Several)]
     [DataRow(Chain, "Path", Several)]
+    [DataRow(Cached, "Path", Several)]
+    [DataRow(Cached, "Bytes", Several)]
+    [DataRow(Cached, "Image", Several)]
     public void The_estimator_keeps_the_contract(string checkpoint, string input, string output)
     {
         var failures = new List<string>();
@@ -37,7 +49,7 @@ public sealed class ContractTests
         {
             // Disposing takes the longest, and is the same with rows that do not wait for others.
             IEnumerable<ContractCheck> checks = Enum.GetValues<ContractCheck>().Where(check => batchSize != 1 || check != ContractCheck.Dispose);
-            EstimatorContract.Run(MLContext, Subject(checkpoint, input, output, batchSize), checks, (check, failure) =>
+            EstimatorContract.Run(ContextOf(checkpoint), Subject(checkpoint, input, output, batchSize), checks, (check, failure) =>
             {
                 ContractReport.OfThisRun.Record(checkpoint, Describe(input), output, check, failure is null);
                 if (failure is not null)
@@ -52,7 +64,7 @@ public sealed class ContractTests
     {
         SiglipImageFeaturizingOptions options = OptionsOf(checkpoint, output) with { InputColumnName = input, BatchSize = batchSize };
         bool isChain = checkpoint == Chain;
-        IEstimator<ITransformer> estimator = MLContext.Transforms.SiglipFeaturizeImage(options);
+        IEstimator<ITransformer> estimator = ContextOf(checkpoint).Transforms.SiglipFeaturizeImage(options);
         if (isChain)
         {
             estimator = MLContext.Transforms.LoadImages("Loaded", "", input)
@@ -89,6 +101,8 @@ public sealed class ContractTests
 
         IDataView Replaced(string by) => Through(valid, MLContext.Transforms.CopyColumns(input, by));
     }
+
+    private static MLContext ContextOf(string checkpoint) => checkpoint == Cached ? CachingContext : MLContext;
 
     private static IDataView Through(IDataView data, IEstimator<ITransformer> step) => step.Fit(data).Transform(data);
 
