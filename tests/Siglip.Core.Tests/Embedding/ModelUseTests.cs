@@ -190,6 +190,34 @@ public sealed class ModelUseTests
         Assert.HasCount(Config.HiddenSize, embedder.Embed(Image));
     }
 
+    [TestMethod]
+    public void A_load_that_fails_after_its_weights_leaves_no_use_behind()
+    {
+        using TemporaryFolder folder = NewCheckpoint();
+        SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(folder.Path);
+        torch.Tensor weight = embedder.Model.parameters().First();
+        Assert.Throws<ArgumentException>(
+            () => SiglipImageEmbedder.FromPretrained(folder.Path, new SiglipImageEmbedderOptions { ImageBackend = (SiglipImageBackend)7 }));
+
+        embedder.Dispose();
+        Assert.IsTrue(weight.IsInvalid, "the last user is gone");
+    }
+
+    [TestMethod]
+    public void A_dispose_scope_around_one_users_loading_does_not_end_the_others_model()
+    {
+        using TemporaryFolder folder = NewCheckpoint();
+        SiglipImageEmbedder first;
+        using (torch.NewDisposeScope())
+            first = SiglipImageEmbedder.FromPretrained(folder.Path, new SiglipImageEmbedderOptions { Precision = SiglipPrecision.BFloat16 });
+        using (first)
+        {
+            using SiglipImageEmbedder second = SiglipImageEmbedder.FromPretrained(folder.Path, new SiglipImageEmbedderOptions { Precision = SiglipPrecision.BFloat16 });
+            Assert.AreSame(first.Model, second.Model);
+            Assert.HasCount(Config.HiddenSize, second.Embed(Image));
+        }
+    }
+
     private static TemporaryFolder NewCheckpoint()
     {
         TorchNative.Ensure();
