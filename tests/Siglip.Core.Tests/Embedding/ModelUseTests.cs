@@ -218,6 +218,25 @@ public sealed class ModelUseTests
         }
     }
 
+    [TestMethod]
+    public void A_forgotten_embedder_that_a_finalizer_disposes_does_not_end_the_sharing_of_others()
+    {
+        using TemporaryFolder folder = NewCheckpoint();
+        using var loadedAgain = new ManualResetEventSlim();
+        Forget(folder.Path, loadedAgain);
+        GC.Collect(); // the finalizer waits on its thread
+        using SiglipImageEmbedder second = SiglipImageEmbedder.FromPretrained(folder.Path);
+        Assert.IsFalse(second.SharesModel);
+        loadedAgain.Set();
+        GC.WaitForPendingFinalizers();
+
+        using SiglipImageEmbedder third = SiglipImageEmbedder.FromPretrained(folder.Path);
+        Assert.AreSame(second.Model, third.Model);
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        static void Forget(string folder, ManualResetEventSlim loadedAgain) => _ = new DisposedByFinalizer(SiglipImageEmbedder.FromPretrained(folder), loadedAgain);
+    }
+
     private static TemporaryFolder NewCheckpoint()
     {
         TorchNative.Ensure();
@@ -232,6 +251,15 @@ public sealed class ModelUseTests
 
         model.SavePretrained(folder.Path, new SiglipImageProcessorConfig { Height = Config.ImageSize, Width = Config.ImageSize });
         return folder;
+    }
+
+    private sealed class DisposedByFinalizer(SiglipImageEmbedder embedder, ManualResetEventSlim signal)
+    {
+        ~DisposedByFinalizer()
+        {
+            signal.Wait();
+            embedder.Dispose();
+        }
     }
 
     private sealed class FailingStream(byte[] bytes) : MemoryStream(bytes, writable: false)
