@@ -403,6 +403,21 @@ public sealed class EmbeddingCacheTests
     }
 
     [TestMethod]
+    public void An_embedding_that_does_not_fit_leaves_those_of_its_image_that_are_there()
+    {
+        IDataView data = Data(_mlContext, Images.Take(1));
+        using SiglipEmbeddingCache cache = _mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { MaxMemory = 400 });
+        using var model = Fit(data, EveryKind("Path"));
+        IDataView transformed = model.Transform(data);
+        Vectors(transformed, "Pooled");
+        Vectors(transformed, "Patches");
+        Assert.AreEqual(2L, model.ImagesEmbedded);
+
+        Vectors(transformed, "Pooled");
+        Assert.AreEqual(2L, model.ImagesEmbedded);
+    }
+
+    [TestMethod]
     public void A_context_has_one_cache_at_a_time_and_other_contexts_have_none_of_it()
     {
         IDataView data = Data(_mlContext);
