@@ -418,6 +418,24 @@ public sealed class EmbeddingCacheTests
     }
 
     [TestMethod]
+    public void A_bad_image_that_occurs_twice_in_a_batch_is_told_apart_by_its_row_and_name()
+    {
+        string one = NewPath("damaged-one.png"), two = NewPath("damaged-two.png");
+        File.WriteAllBytes(one, File.ReadAllBytes(Images[3])[..60]);
+        File.Copy(one, two);
+        IDataView data = Data(_mlContext, [one, two]);
+        using SiglipEmbeddingCache cache = _mlContext.CacheSiglipEmbeddings();
+        using var model = Fit(data, Pooled("Path"));
+        using DataViewRowCursor cursor = model.Transform(data).GetRowCursor(model.GetOutputSchema(data.Schema));
+        Assert.IsTrue(cursor.MoveNext());
+        Assert.IsTrue(cursor.MoveNext());
+        string message = Assert.ThrowsExactly<InvalidDataException>(() => EstimatorWorkout.ReadVector(cursor, cursor.Schema["Pooled"])).Message;
+
+        StringAssert.StartsWith(message, "Row 1, column 'Path': ");
+        StringAssert.Contains(message, $"'{two}'");
+    }
+
+    [TestMethod]
     public void A_context_has_one_cache_at_a_time_and_other_contexts_have_none_of_it()
     {
         IDataView data = Data(_mlContext);
