@@ -436,6 +436,52 @@ public sealed class EmbeddingCacheTests
     }
 
     [TestMethod]
+    public void New_files_may_be_opened_by_several_at_once()
+    {
+        for (int round = 0; round < 10; round++)
+        {
+            string path = NewPath($"opened-{round}.db");
+            using var start = new Barrier(4);
+            Thread[] threads = new Thread[4];
+            var faults = new System.Collections.Concurrent.ConcurrentBag<Exception>();
+            for (int i = 0; i < threads.Length; i++)
+            {
+                threads[i] = new Thread(() =>
+                {
+                    start.SignalAndWait();
+                    try
+                    {
+                        EmbeddingFile.Open(path).Dispose();
+                    }
+                    catch (Exception exception)
+                    {
+                        faults.Add(exception);
+                    }
+                });
+                threads[i].Start();
+            }
+
+            foreach (Thread thread in threads)
+                thread.Join();
+            Assert.IsEmpty(faults, $"round {round}: {faults.FirstOrDefault()}");
+        }
+    }
+
+    [TestMethod]
+    [DataRow("DROP TABLE embeddings")]
+    [DataRow("CREATE TRIGGER grow AFTER INSERT ON embeddings BEGIN DELETE FROM embeddings; END")]
+    [DataRow("ALTER TABLE embeddings RENAME TO others; CREATE VIEW embeddings AS SELECT * FROM others")]
+    public void A_file_whose_tables_are_not_the_caches_is_refused(string change)
+    {
+        string path = NewPath($"tables-{change[..6]}{change.Length}.db");
+        _mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { Path = path }).Dispose();
+        Query(path, change);
+
+        var refused = Assert.ThrowsExactly<InvalidDataException>(() => _mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { Path = path }));
+        StringAssert.Contains(refused.Message, "Delete it, or name another file.");
+    }
+
+    [TestMethod]
     public void A_context_has_one_cache_at_a_time_and_other_contexts_have_none_of_it()
     {
         IDataView data = Data(_mlContext);
