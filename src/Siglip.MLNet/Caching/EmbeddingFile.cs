@@ -82,7 +82,8 @@ internal sealed class EmbeddingFile : IDisposable
         }
     }
 
-    /// <summary>Adds embeddings, all or none; to those of an image that is there already, the outputs that it lacks.</summary>
+    /// <summary>Adds embeddings, all or none; to those of an image that is there already, the outputs that it lacks, or has in
+    /// another length, which is not read.</summary>
     /// <exception cref="SqliteException">The file can no longer be written.</exception>
     public void Add(IEnumerable<(ImageKey Key, CachedEmbedding Embedding)> entries)
     {
@@ -93,8 +94,10 @@ internal sealed class EmbeddingFile : IDisposable
             command.Transaction = transaction;
             command.CommandText = """
                 INSERT INTO embeddings (image, rows, columns, patches, pooled, mean) VALUES ($image, $rows, $columns, $patches, $pooled, $mean)
-                ON CONFLICT (image) DO UPDATE SET patches = coalesce(patches, excluded.patches), pooled = coalesce(pooled, excluded.pooled),
-                    mean = coalesce(mean, excluded.mean)
+                ON CONFLICT (image) DO UPDATE SET rows = excluded.rows, columns = excluded.columns,
+                    patches = CASE WHEN length(patches) = length(excluded.patches) THEN patches ELSE coalesce(excluded.patches, patches) END,
+                    pooled = CASE WHEN length(pooled) = length(excluded.pooled) THEN pooled ELSE coalesce(excluded.pooled, pooled) END,
+                    mean = CASE WHEN length(mean) = length(excluded.mean) THEN mean ELSE coalesce(excluded.mean, mean) END
                 """;
             foreach ((ImageKey key, CachedEmbedding embedding) in entries)
             {
