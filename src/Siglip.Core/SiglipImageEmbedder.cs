@@ -193,7 +193,8 @@ public sealed class SiglipImageEmbedder : IDisposable
         return EmbedBatches(images, (_, index) => $"image {index}", (image, _) => image, cancellationToken);
     }
 
-    /// <summary>Frees the model. Does not wait for a forward pass in flight on another thread: that pass ends as usual, and frees the model then.</summary>
+    /// <summary>Frees the model, unless others that were loaded from equal weights still use it. Does not wait for a forward pass in flight on another thread:
+    /// that pass ends as usual, and frees the model then.</summary>
     public void Dispose()
     {
         lock (_lifetime)

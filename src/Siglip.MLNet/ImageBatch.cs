@@ -16,7 +16,7 @@ internal sealed class ImageBatch
     private readonly ImageSource _source;
     private readonly Dictionary<ImageKey, int> _slotOf = []; // the first slot with an image, if there is a cache
     private long[] _rows = [];
-    private string?[] _names = []; // of bad images, where they are known
+    private string?[] _names = []; // of images that are bad, or not looked at, where they are known
     private Exception?[] _faults = []; // of reading or decoding; null where the image is good
     private ImageKey[] _keys = [];
     private CachedEmbedding?[] _known = []; // from the cache
@@ -161,8 +161,10 @@ internal sealed class ImageBatch
     private string Describe(int slot, Exception fault)
     {
         string reason = Sentences.Of(fault);
-        string name = _names[_owners[slot]] is { } known && !reason.Contains(known, StringComparison.Ordinal) ? $"'{known}': " : "";
-        return $"Row {_rows[slot]}, column '{_column}': {name}{reason}";
+        int owner = _owners[slot];
+        string name = _names[owner] is { } known && !reason.Contains(known, StringComparison.Ordinal) ? $"'{known}': " : "";
+        string same = owner == slot ? "" : $"{(_names[slot] is { } own ? $"'{own}' is " : "")}the same image as in row {_rows[owner]}: ";
+        return $"Row {_rows[slot]}, column '{_column}': {same}{name}{reason}";
     }
 
     private BatchCounts Counts(int count)
@@ -214,6 +216,7 @@ internal sealed class ImageBatch
                 (_owners[slot], _places[slot]) = (_slotOf[_keys[slot]], _places[_slotOf[_keys[slot]]]);
             if (_known[slot] is not null || _owners[slot] != slot)
             {
+                _names[slot] = _source.NameOf(slot); // it may turn out to be bad
                 _source.Forget(slot);
                 return;
             }

@@ -317,7 +317,7 @@ public sealed class EmbeddingCacheTests
     }
 
     [TestMethod]
-    public void Entries_of_a_wrong_length_are_computed_again()
+    public void Entries_of_a_wrong_length_are_computed_again_once()
     {
         string path = NewPath("hostile.db");
         IDataView data = Data(_mlContext);
@@ -337,11 +337,11 @@ public sealed class EmbeddingCacheTests
                 Assert.AreEqual(Images.Count, model.ImagesEmbedded, change);
             }
 
-            Query(path, "DELETE FROM embeddings");
             using (_mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { Path = path }))
             {
                 using var model = Fit(data, EveryKind("Path"));
                 ReadAll(model.Transform(data));
+                Assert.AreEqual(0L, model.ImagesEmbedded, $"right again after {change}");
             }
         }
     }
@@ -400,6 +400,85 @@ public sealed class EmbeddingCacheTests
             CollectionAssert.AreEqual(before, File.Exists(path) ? File.ReadAllBytes(path) : []);
             return message;
         }
+    }
+
+    [TestMethod]
+    public void An_embedding_that_does_not_fit_leaves_those_of_its_image_that_are_there()
+    {
+        IDataView data = Data(_mlContext, Images.Take(1));
+        using SiglipEmbeddingCache cache = _mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { MaxMemory = 400 });
+        using var model = Fit(data, EveryKind("Path"));
+        IDataView transformed = model.Transform(data);
+        Vectors(transformed, "Pooled");
+        Vectors(transformed, "Patches");
+        Assert.AreEqual(2L, model.ImagesEmbedded);
+
+        Vectors(transformed, "Pooled");
+        Assert.AreEqual(2L, model.ImagesEmbedded);
+    }
+
+    [TestMethod]
+    public void A_bad_image_that_occurs_twice_in_a_batch_is_told_apart_by_its_row_and_name()
+    {
+        string one = NewPath("damaged-one.png"), two = NewPath("damaged-two.png");
+        File.WriteAllBytes(one, File.ReadAllBytes(Images[3])[..60]);
+        File.Copy(one, two);
+        IDataView data = Data(_mlContext, [one, two]);
+        using SiglipEmbeddingCache cache = _mlContext.CacheSiglipEmbeddings();
+        using var model = Fit(data, Pooled("Path"));
+        using DataViewRowCursor cursor = model.Transform(data).GetRowCursor(model.GetOutputSchema(data.Schema));
+        Assert.IsTrue(cursor.MoveNext());
+        Assert.IsTrue(cursor.MoveNext());
+        string message = Assert.ThrowsExactly<InvalidDataException>(() => EstimatorWorkout.ReadVector(cursor, cursor.Schema["Pooled"])).Message;
+
+        StringAssert.StartsWith(message, "Row 1, column 'Path': ");
+        StringAssert.Contains(message, $"'{two}'");
+    }
+
+    [TestMethod]
+    public void New_files_may_be_opened_by_several_at_once()
+    {
+        for (int round = 0; round < 10; round++)
+        {
+            string path = NewPath($"opened-{round}.db");
+            using var start = new Barrier(4);
+            Thread[] threads = new Thread[4];
+            var faults = new System.Collections.Concurrent.ConcurrentBag<Exception>();
+            for (int i = 0; i < threads.Length; i++)
+            {
+                threads[i] = new Thread(() =>
+                {
+                    start.SignalAndWait();
+                    try
+                    {
+                        EmbeddingFile.Open(path).Dispose();
+                    }
+                    catch (Exception exception)
+                    {
+                        faults.Add(exception);
+                    }
+                });
+                threads[i].Start();
+            }
+
+            foreach (Thread thread in threads)
+                thread.Join();
+            Assert.IsEmpty(faults, $"round {round}: {faults.FirstOrDefault()}");
+        }
+    }
+
+    [TestMethod]
+    [DataRow("DROP TABLE embeddings")]
+    [DataRow("CREATE TRIGGER grow AFTER INSERT ON embeddings BEGIN DELETE FROM embeddings; END")]
+    [DataRow("ALTER TABLE embeddings RENAME TO others; CREATE VIEW embeddings AS SELECT * FROM others")]
+    public void A_file_whose_tables_are_not_the_caches_is_refused(string change)
+    {
+        string path = NewPath($"tables-{change[..6]}{change.Length}.db");
+        _mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { Path = path }).Dispose();
+        Query(path, change);
+
+        var refused = Assert.ThrowsExactly<InvalidDataException>(() => _mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { Path = path }));
+        StringAssert.Contains(refused.Message, "Delete it, or name another file.");
     }
 
     [TestMethod]

@@ -309,6 +309,28 @@ public sealed class SaveLoadTests
         StringAssert.Contains(exception.Message, message);
     }
 
+    [TestMethod]
+    public void A_model_of_a_newer_format_that_says_that_this_version_can_read_it_is_read()
+    {
+        IDataView data = Data(_mlContext);
+        string path = NewPath("newer-and-readable.zip");
+        float[][] expected;
+        using (var model = _mlContext.Transforms.SiglipFeaturizeImage(Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding))).Fit(data))
+        {
+            expected = Vectors(model.Transform(data), "Embedding");
+            _mlContext.Model.Save(model, data.Schema, path);
+        }
+
+        using (ZipArchive zip = ZipFile.Open(path, ZipArchiveMode.Update))
+        {
+            Edit(zip.Entries.Single(entry => entry.Name == "Model.key" && Contains(entry, "SIGLIPIF")),
+                bytes => BitConverter.TryWriteBytes(bytes.AsSpan(bytes.AsSpan().IndexOf("SIGLIPIF"u8) + 8), 0x00010009u)); // written; needed to read stays
+        }
+
+        using var loaded = (IDisposable)_mlContext.Model.Load(path, out _);
+        AreSame(expected, Vectors(((ITransformer)loaded).Transform(data), "Embedding"));
+    }
+
     /// <summary>ML.NET calls loaders through reflection and passes on what that makes of an exception.</summary>
     private Exception LoadFault(string path) =>
         Assert.ThrowsExactly<TargetInvocationException>(() => _mlContext.Model.Load(path, out _)).InnerException!;

@@ -64,7 +64,8 @@ internal sealed class ModelUse : IDisposable
             _disposed = true;
             if (--_loaded.Users > 0)
                 return;
-            if (_loaded.Identity is { } identity)
+            if (_loaded.Identity is { } identity && Models.TryGetValue(identity, out WeakReference<Loaded>? known)
+                && known.TryGetTarget(out Loaded? current) && current == _loaded) // another one if this was forgotten, and a finalizer disposes it
                 Models.Remove(identity);
         }
 

@@ -56,9 +56,17 @@ internal abstract class VisionTower(ModelUse use) : IDisposable
         SiglipImageEmbedder.CheckOptions(options, checkpoint.Config); // this and the next before the weights are read
         SiglipImageProcessorConfigBase adapted = CheckFit(checkpoint.Config, checkpoint.ProcessorConfig, options);
         ModelUse use = ModelUse.Share(checkpoint, options.Precision ?? SiglipPrecision.Float32, TorchDevice.Find(options.Device));
-        return adapted is Siglip2ImageProcessorConfig naFlex
-            ? new VariableResolutionTower(use, naFlex, options)
-            : new FixedResolutionTower(use, (SiglipImageProcessorConfig)adapted, options);
+        try
+        {
+            return adapted is Siglip2ImageProcessorConfig naFlex
+                ? new VariableResolutionTower(use, naFlex, options)
+                : new FixedResolutionTower(use, (SiglipImageProcessorConfig)adapted, options);
+        }
+        catch
+        {
+            use.Dispose(); // or the model would outlive its other users
+            throw;
+        }
     }
 
     /// <summary>Checks all that needs no weights.</summary>

@@ -9,6 +9,8 @@ internal sealed class EmbeddingFile : IDisposable
 {
     private const int ApplicationId = 0x5369674C; // "SigL": tells the file from other databases
     private const int Version = 1;
+    private const string Table = "CREATE TABLE embeddings (image BLOB NOT NULL PRIMARY KEY, rows INTEGER NOT NULL, columns INTEGER NOT NULL, "
+        + "patches BLOB, pooled BLOB, mean BLOB) STRICT"; // word for word as SQLite keeps it
     private const int NotADatabase = 26, Damaged = 11, CannotOpen = 14; // SQLite's codes
 
     private readonly Lock _gate = new();
@@ -80,7 +82,8 @@ internal sealed class EmbeddingFile : IDisposable
         }
     }
 
-    /// <summary>Adds embeddings, all or none; to those of an image that is there already, the outputs that it lacks.</summary>
+    /// <summary>Adds embeddings, all or none; to those of an image that is there already, the outputs that it lacks, or has in
+    /// another length, which is not read.</summary>
     /// <exception cref="SqliteException">The file can no longer be written.</exception>
     public void Add(IEnumerable<(ImageKey Key, CachedEmbedding Embedding)> entries)
     {
@@ -91,8 +94,10 @@ internal sealed class EmbeddingFile : IDisposable
             command.Transaction = transaction;
             command.CommandText = """
                 INSERT INTO embeddings (image, rows, columns, patches, pooled, mean) VALUES ($image, $rows, $columns, $patches, $pooled, $mean)
-                ON CONFLICT (image) DO UPDATE SET patches = coalesce(patches, excluded.patches), pooled = coalesce(pooled, excluded.pooled),
-                    mean = coalesce(mean, excluded.mean)
+                ON CONFLICT (image) DO UPDATE SET rows = excluded.rows, columns = excluded.columns,
+                    patches = CASE WHEN length(patches) = length(excluded.patches) THEN patches ELSE coalesce(excluded.patches, patches) END,
+                    pooled = CASE WHEN length(pooled) = length(excluded.pooled) THEN pooled ELSE coalesce(excluded.pooled, pooled) END,
+                    mean = CASE WHEN length(mean) = length(excluded.mean) THEN mean ELSE coalesce(excluded.mean, mean) END
                 """;
             foreach ((ImageKey key, CachedEmbedding embedding) in entries)
             {
@@ -118,32 +123,43 @@ internal sealed class EmbeddingFile : IDisposable
 
     private static void Prepare(SqliteConnection connection, string path)
     {
-        long application = Number(connection, "PRAGMA application_id"), version = Number(connection, "PRAGMA user_version");
-        bool isNew = application == 0 && version == 0 && Number(connection, "SELECT count(*) FROM sqlite_schema") == 0;
+        (long application, long version, string tables) = Read(connection);
+        bool isNew = application == 0 && version == 0 && tables.Length == 0;
         if (!isNew && application != ApplicationId)
             throw new InvalidDataException($"The file '{path}' is a database of another program; name another file for the embedding cache.");
         if (!isNew && version != Version)
             throw new InvalidDataException($"The embedding cache '{path}' has format {version}, this version of Siglip.MLNet expects {Version}; delete it, or name "
                 + "another file.");
+        if (!isNew && tables != Table)
+            throw new InvalidDataException($"The embedding cache '{path}' has other tables than it was made with. Delete it, or name another file.");
         Execute(connection, "PRAGMA journal_mode = WAL"); // others may read while one writes
         Execute(connection, "PRAGMA synchronous = NORMAL"); // what a power failure loses is computed again
         if (!isNew)
             return;
         Execute(connection, $"""
             BEGIN IMMEDIATE;
-            CREATE TABLE IF NOT EXISTS embeddings (image BLOB NOT NULL PRIMARY KEY, rows INTEGER NOT NULL, columns INTEGER NOT NULL, patches BLOB, pooled BLOB,
-                mean BLOB) STRICT;
+            {Table.Replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", StringComparison.Ordinal)};
             PRAGMA application_id = {ApplicationId};
             PRAGMA user_version = {Version};
             COMMIT;
             """);
     }
 
-    private static long Number(SqliteConnection connection, string text)
+    // At one moment: another process may be making the file.
+    private static (long Application, long Version, string Tables) Read(SqliteConnection connection)
+    {
+        using SqliteTransaction moment = connection.BeginTransaction(deferred: true);
+        return (Number(connection, "PRAGMA application_id"), Number(connection, "PRAGMA user_version"),
+            (string)Scalar(connection, "SELECT coalesce(group_concat(sql, ';'), '') FROM sqlite_schema"));
+    }
+
+    private static long Number(SqliteConnection connection, string text) => (long)Scalar(connection, text);
+
+    private static object Scalar(SqliteConnection connection, string text)
     {
         using SqliteCommand command = connection.CreateCommand();
         command.CommandText = text;
-        return (long)command.ExecuteScalar()!;
+        return command.ExecuteScalar()!;
     }
 
     private static void Execute(SqliteConnection connection, string text)

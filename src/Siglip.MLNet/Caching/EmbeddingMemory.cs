@@ -43,14 +43,13 @@ internal sealed class EmbeddingMemory(long limit)
     {
         lock (_gate)
         {
-            if (_indices.TryGetValue(key, out int known))
-            {
+            bool isKnown = _indices.TryGetValue(key, out int known);
+            if (isKnown)
                 embedding = _entries[known].Embedding.With(embedding);
-                Remove(known);
-            }
-
             if (embedding.Size > limit)
-                return false;
+                return false; // what is known stays
+            if (isKnown)
+                Remove(known);
             bool hasRoom = _used + embedding.Size <= limit;
             while (_used + embedding.Size > limit)
                 Remove(_random.Next(_entries.Count));

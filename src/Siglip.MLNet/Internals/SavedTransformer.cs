@@ -113,10 +113,11 @@ internal static class SavedTransformer
     {
         VersionInfo ours = Version();
         uint written = ctx.Header.ModelVerWritten;
-        if (ctx.Header.ModelSignature == ours.ModelSignature && (written > ours.VerWrittenCur || written < ours.VerWeCanReadBack))
+        bool isNewer = ctx.Header.ModelVerReadable > ours.VerWrittenCur; // not what wrote it counts, but what is needed to read it
+        if (ctx.Header.ModelSignature == ours.ModelSignature && (isNewer || written < ours.VerWeCanReadBack))
             throw new FormatException($"The saved SigLIP transformer has format {Text(written)}, and this version of Siglip.MLNet reads formats "
                 + $"{Text(ours.VerWeCanReadBack)} to {Text(ours.VerWrittenCur)}. "
-                + (written > ours.VerWrittenCur ? "Update Siglip.MLNet." : "Save the model again with a version of Siglip.MLNet that reads both."));
+                + (isNewer ? "Update Siglip.MLNet." : "Save the model again with a version of Siglip.MLNet that reads both."));
 
         static string Text(uint version) => $"{version >> 16}.{(version >> 8) & 0xFF}.{version & 0xFF}";
     }

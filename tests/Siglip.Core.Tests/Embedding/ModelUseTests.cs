@@ -190,6 +190,53 @@ public sealed class ModelUseTests
         Assert.HasCount(Config.HiddenSize, embedder.Embed(Image));
     }
 
+    [TestMethod]
+    public void A_load_that_fails_after_its_weights_leaves_no_use_behind()
+    {
+        using TemporaryFolder folder = NewCheckpoint();
+        SiglipImageEmbedder embedder = SiglipImageEmbedder.FromPretrained(folder.Path);
+        torch.Tensor weight = embedder.Model.parameters().First();
+        Assert.Throws<ArgumentException>(
+            () => SiglipImageEmbedder.FromPretrained(folder.Path, new SiglipImageEmbedderOptions { ImageBackend = (SiglipImageBackend)7 }));
+
+        embedder.Dispose();
+        Assert.IsTrue(weight.IsInvalid, "the last user is gone");
+    }
+
+    [TestMethod]
+    public void A_dispose_scope_around_one_users_loading_does_not_end_the_others_model()
+    {
+        using TemporaryFolder folder = NewCheckpoint();
+        SiglipImageEmbedder first;
+        using (torch.NewDisposeScope())
+            first = SiglipImageEmbedder.FromPretrained(folder.Path, new SiglipImageEmbedderOptions { Precision = SiglipPrecision.BFloat16 });
+        using (first)
+        {
+            using SiglipImageEmbedder second = SiglipImageEmbedder.FromPretrained(folder.Path, new SiglipImageEmbedderOptions { Precision = SiglipPrecision.BFloat16 });
+            Assert.AreSame(first.Model, second.Model);
+            Assert.HasCount(Config.HiddenSize, second.Embed(Image));
+        }
+    }
+
+    [TestMethod]
+    public void A_forgotten_embedder_that_a_finalizer_disposes_does_not_end_the_sharing_of_others()
+    {
+        using TemporaryFolder folder = NewCheckpoint();
+        using var loadedAgain = new ManualResetEventSlim();
+        Forget(folder.Path, loadedAgain);
+        GC.Collect(); // the finalizer waits on its thread
+        using SiglipImageEmbedder second = SiglipImageEmbedder.FromPretrained(folder.Path);
+        Assert.IsFalse(second.SharesModel);
+        loadedAgain.Set();
+        GC.WaitForPendingFinalizers();
+
+        using SiglipImageEmbedder third = SiglipImageEmbedder.FromPretrained(folder.Path);
+        Assert.AreSame(second.Model, third.Model);
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        static void Forget(string folder, ManualResetEventSlim loadedAgain) => _ = new DisposedByFinalizer(SiglipImageEmbedder.FromPretrained(folder), loadedAgain);
+    }
+
     private static TemporaryFolder NewCheckpoint()
     {
         TorchNative.Ensure();
@@ -204,6 +251,15 @@ public sealed class ModelUseTests
 
         model.SavePretrained(folder.Path, new SiglipImageProcessorConfig { Height = Config.ImageSize, Width = Config.ImageSize });
         return folder;
+    }
+
+    private sealed class DisposedByFinalizer(SiglipImageEmbedder embedder, ManualResetEventSlim signal)
+    {
+        ~DisposedByFinalizer()
+        {
+            signal.Wait();
+            embedder.Dispose();
+        }
     }
 
     private sealed class FailingStream(byte[] bytes) : MemoryStream(bytes, writable: false)

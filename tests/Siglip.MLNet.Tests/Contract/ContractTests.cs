@@ -16,7 +16,7 @@ public sealed class ContractTests
 
     private static readonly MLContext MLContext = new(seed: 1);
     private static readonly MLContext CachingContext = new(seed: 1);
-    private static SiglipEmbeddingCache? s_cache;
+    private static SiglipEmbeddingCache? _cache;
     private static readonly Lazy<IDataView> Valid = new(() => ContractRow.Load(MLContext, [Images[0], Images[1], Images[6]]));
     private static readonly Lazy<IDataView> Empty = new(() => ContractRow.Load(MLContext, []));
     private static readonly Lazy<IDataView> Rearranged = new(() => Through(Valid.Value, MLContext.Transforms.CopyColumns("Extra", "Number").Append(
@@ -30,10 +30,10 @@ public sealed class ContractTests
         select new object[] { checkpoint, input, output };
 
     [ClassInitialize]
-    public static void StartCache(TestContext _) => s_cache = CachingContext.CacheSiglipEmbeddings();
+    public static void StartCache(TestContext _) => _cache = CachingContext.CacheSiglipEmbeddings();
 
     [ClassCleanup]
-    public static void EndCache() => s_cache?.Dispose();
+    public static void EndCache() => _cache?.Dispose();
 
     [TestMethod]
     [DynamicData(nameof(Cases))]
