@@ -8,7 +8,7 @@ namespace Siglip.MLNet;
 /// <remarks>Messages only: of a progress channel an MLContext keeps every event, and what it refers to, as long as it lives.</remarks>
 /// <param name="transformer">Whose model computes.</param>
 /// <param name="total">Number of rows, if known.</param>
-/// <param name="computes">Called at the first forward pass.</param>
+/// <param name="computes">Called at the first forward pass, unless there is a cache.</param>
 internal sealed class CursorLog(SiglipImageFeaturizingTransformer transformer, long? total, Action computes) : IDisposable
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(10);
@@ -28,7 +28,7 @@ internal sealed class CursorLog(SiglipImageFeaturizingTransformer transformer, l
             _lastBatch = _lastProgress = _start;
         }
 
-        if (batch.Passes > 0 && _counts.Passes == 0)
+        if (batch.Passes > 0 && _counts.Passes == 0 && transformer.FindCache() is null)
             computes();
         if (batch.Bad > 0 && _counts.Bad == 0 && transformer.Settings.BadImages == BadImageHandling.Throw)
             _channel.Warning($"{batch.FirstBad} Reading its embedding throws."); // ML.NET's caches and shuffling steps hide the exception in others

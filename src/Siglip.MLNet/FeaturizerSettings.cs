@@ -35,6 +35,10 @@ internal sealed record FeaturizerSettings
 
     public int? MaxNumPatches { get; init; }
 
+    /// <summary>The embeddings among the columns that are one vector for an image.</summary>
+    public SiglipEmbeddingOutputs VectorOutputs => Columns.Aggregate(SiglipEmbeddingOutputs.None, (flags, column) => flags | FeaturizedSchema.FlagOf(column.Value))
+        & ~SiglipEmbeddingOutputs.PatchEmbeddings;
+
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     public static FeaturizerSettings From(SiglipImageFeaturizingOptions options)
     {

@@ -95,8 +95,10 @@ internal sealed class ImageBatch
         int[] computed = [.. Enumerable.Range(0, count).Where(slot => _owners[slot] == slot && _places[slot] >= 0 && _faults[slot] is null)];
         if (_outputs != SiglipEmbeddingOutputs.None && computed.Length > 0)
         {
-            _embeddings = _transformer.Embed(_images, _placesUsed, _outputs);
-            _cache?.Add([.. computed.Select(slot => (_keys[slot], CachedEmbedding.From(_embeddings, _outputs, _places[slot])))]);
+            // For the cache also the vectors that nobody asks for now: the pass that reads their column has none to compute then.
+            SiglipEmbeddingOutputs outputs = _cache is null ? _outputs : _outputs | _transformer.Settings.VectorOutputs;
+            _embeddings = _transformer.Embed(_images, _placesUsed, outputs);
+            _cache?.Add([.. computed.Select(slot => (_keys[slot], CachedEmbedding.From(_embeddings, outputs, _places[slot])))]);
         }
 
         return Counts(count);

@@ -90,7 +90,7 @@ internal abstract class ImageSource
         public override ImageKey KeyOf(int slot, EmbeddingSpace space) =>
             space.KeyOf(_encoded[slot].IsDense ? NonEmpty(slot).GetValues() : Bytes(slot));
 
-        public override RgbImage Decode(int slot) => RgbImage.Decode(Bytes(slot), "the bytes", settings.ApplyExifOrientation);
+        public override RgbImage Decode(int slot) => RgbImage.Decode(Bytes(slot), "the encoded image", settings.ApplyExifOrientation);
 
         private byte[] Bytes(int slot) => NonEmpty(slot).DenseValues().ToArray();
 

@@ -104,7 +104,7 @@ public sealed class SiglipEmbeddingCache : IDisposable
             return null;
         });
         if (!hasRoom && Path is null && Interlocked.Exchange(ref _full, 1) == 0)
-            Environments.Warn(_host, $"The embedding cache is full: {_memory.Count:N0} images in {_maxMemory / 1e6:N0} MB; images that do not fit are embedded again. "
+            Environments.Warn(_host, $"The embedding cache is full: {_memory.Count:N0} images in {_maxMemory / 1e6:0.##} MB; images that do not fit are embedded again. "
                 + "Raise MaxMemory, or give it a Path.");
     }
 

@@ -185,10 +185,12 @@ public sealed class ComputationOptionTests
     }
 
     [TestMethod]
-    public void A_model_that_the_version_before_saved_loads_and_gives_the_same_numbers()
+    [DataRow("version-1.0.1.zip")]
+    [DataRow("version-1.0.2.zip")]
+    public void A_model_that_an_earlier_version_saved_loads_and_gives_the_same_numbers(string file)
     {
         string folder = Path.Combine(AppContext.BaseDirectory, "Saved");
-        using var loaded = (SiglipImageFeaturizingTransformer)_mlContext.Model.Load(Path.Combine(folder, "version-1.0.1.zip"), out DataViewSchema schema);
+        using var loaded = (SiglipImageFeaturizingTransformer)_mlContext.Model.Load(Path.Combine(folder, file), out DataViewSchema schema);
         JsonElement expected = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "version-1.0.1.json"))).RootElement;
         string[] images = [.. expected.GetProperty("images").EnumerateArray().Select(name => Path.Combine(AppContext.BaseDirectory, "images", name.GetString()!)), "no-such-file.png"];
         IDataView data = _mlContext.Transforms.CopyColumns("ImagePath", "Path").Fit(Data(_mlContext, images)).Transform(Data(_mlContext, images));

@@ -97,7 +97,7 @@ public sealed class EmbeddingCacheTests
     }
 
     [TestMethod]
-    public void An_output_that_was_not_asked_for_before_is_computed_and_kept_beside_the_others()
+    public void A_pass_keeps_all_vectors_and_an_output_that_it_lacks_is_kept_beside_them_later()
     {
         IDataView data = Data(_mlContext);
         using var model = Fit(data, EveryKind("Path"));
@@ -106,14 +106,15 @@ public sealed class EmbeddingCacheTests
 
         Vectors(transformed, "Pooled");
         Vectors(transformed, "Mean");
-        Assert.AreEqual(2 * Images.Count, model.ImagesEmbedded);
+        Assert.AreEqual(Images.Count, model.ImagesEmbedded);
         Assert.AreEqual(Images.Count, cache.Count);
-        float[][][] all = ReadAll(transformed); // patches are new
-        Assert.AreEqual(3 * Images.Count, model.ImagesEmbedded);
+        float[][][] all = ReadAll(transformed); // patches are new: they take much more room
+        Assert.AreEqual(2 * Images.Count, model.ImagesEmbedded);
+        AreClose(Expected(SiglipOutputKind.MeanPatchEmbedding), all[2]);
         AreClose(Expected(SiglipOutputKind.PooledEmbedding), all[1]);
         ReadAll(transformed);
         Vectors(transformed, "Mean");
-        Assert.AreEqual(3 * Images.Count, model.ImagesEmbedded);
+        Assert.AreEqual(2 * Images.Count, model.ImagesEmbedded);
     }
 
     [TestMethod]
@@ -317,8 +318,9 @@ public sealed class EmbeddingCacheTests
     }
 
     [TestMethod]
-    public void Entries_of_a_wrong_length_are_computed_again_once()
+    public void Damaged_entries_are_computed_again_once()
     {
+        const string ChangedByte = "pooled = CAST(substr(pooled, 1, 9) || x'7A' || substr(pooled, 11) AS BLOB)";
         string path = NewPath("hostile.db");
         IDataView data = Data(_mlContext);
         using (_mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { Path = path }))
@@ -327,9 +329,12 @@ public sealed class EmbeddingCacheTests
             ReadAll(model.Transform(data));
         }
 
-        foreach (string change in (string[])["pooled = zeroblob(1000000)", "patches = x'00'", "rows = 9000000000000000000", "columns = -1", "rows = 0", "mean = NULL"])
+        foreach (string change in (string[])["pooled = zeroblob(1000000)", "patches = x'00'", "rows = 2, columns = 8", ChangedByte,
+            "rows = 9000000000000000000", "columns = -1", "rows = 0", "mean = NULL"])
         {
             Query(path, $"UPDATE embeddings SET {change}");
+            if (change == ChangedByte)
+                Assert.AreEqual(Images.Count, (long)Query(path, $"SELECT count(*) FROM embeddings WHERE length(pooled) = {(4 * Hidden) + 8}")!);
             using (_mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { Path = path }))
             {
                 using var model = Fit(data, EveryKind("Path"));

@@ -112,6 +112,7 @@ public sealed class LogTests
             Vectors(transformed, "Embedding");
         }
 
+        Vectors(transformed, "Embedding");
         Assert.IsEmpty(Matching(ChannelMessageKind.Warning, ""));
         Vectors(transformed, "Embedding");
         AssertOne(ChannelMessageKind.Warning, "The same images are embedded a second time.*AppendCacheCheckpoint.*CacheSiglipEmbeddings.*");

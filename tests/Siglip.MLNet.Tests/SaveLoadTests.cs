@@ -211,6 +211,25 @@ public sealed class SaveLoadTests
     }
 
     [TestMethod]
+    public void Without_embedded_weights_a_checkpoint_that_is_gone_is_named_with_the_remedy()
+    {
+        IDataView data = Data(_mlContext);
+        string folder = SaveCheckpoint("gone", Config, seed: 31), path = NewPath("gone.zip");
+        using (var model = _mlContext.Transforms.SiglipFeaturizeImage(Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding)) with
+        {
+            Model = folder,
+            EmbedWeights = false,
+        }).Fit(data))
+            _mlContext.Model.Save(model, data.Schema, path);
+        Directory.Delete(folder, recursive: true);
+
+        Exception fault = LoadFault(path);
+        Assert.IsInstanceOfType<FileNotFoundException>(fault);
+        Assert.AreEqual($"The model was saved without weights, with a reference to the checkpoint folder '{folder}'; it does not exist. "
+            + "Put the checkpoint there, or save the model with EmbedWeights.", fault.Message);
+    }
+
+    [TestMethod]
     public void A_folder_that_became_a_file_is_not_called_a_damaged_model()
     {
         string folder = SaveCheckpoint("becomes-a-file", Config, seed: 4), path = NewPath("becomes-a-file.zip");
@@ -281,9 +300,10 @@ public sealed class SaveLoadTests
     [DataRow("batch size", typeof(FormatException), "at least 1")]
     [DataRow("huge batch size", typeof(FormatException), "too large")]
     [DataRow("column count", typeof(FormatException), "2147483647 output columns")]
-    [DataRow("newer version", typeof(FormatException), "has format 1.0.9, and this version of Siglip.MLNet reads formats 1.0.1 to 1.0.2. Update Siglip.MLNet.")]
-    [DataRow("older version", typeof(FormatException), "has format 1.0.0, and this version of Siglip.MLNet reads formats 1.0.1 to 1.0.2. Save the model again")]
+    [DataRow("newer version", typeof(FormatException), "has format 1.0.9, and this version of Siglip.MLNet reads formats 1.0.1 to 1.0.3. Update Siglip.MLNet.")]
+    [DataRow("older version", typeof(FormatException), "has format 1.0.0, and this version of Siglip.MLNet reads formats 1.0.1 to 1.0.3. Save the model again")]
     [DataRow("weights", typeof(InvalidDataException), "the saved model")]
+    [DataRow("one bit of the weights", typeof(FormatException), "its weights have SHA-256")]
     [DataRow("weights missing", typeof(FormatException), "no entry 'Weights'")]
     public void A_manipulated_model_is_refused(string what, Type type, string message)
     {
@@ -297,6 +317,8 @@ public sealed class SaveLoadTests
             ZipArchiveEntry weights = zip.Entries.Single(entry => entry.Name == "Weights");
             if (what == "weights missing")
                 weights.Delete();
+            else if (what == "one bit of the weights")
+                Edit(weights, bytes => bytes[^100] ^= 0x40);
             else if (what == "weights")
                 Edit(weights, bytes => bytes.AsSpan(0, 8).Fill(0xFF));
             else

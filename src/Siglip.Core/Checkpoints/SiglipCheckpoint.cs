@@ -359,10 +359,12 @@ public sealed partial class SiglipCheckpoint : IDisposable
             model.to(dtype);
             foreach ((string name, Tensor parameter) in model.state_dict())
             {
-                if (name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal))
-                    _weights.ReadInto(_prefix + name[ExpectedTensors.Prefix.Length..], parameter);
-                else if (withClassifier)
-                    _weights.ReadInto(name, parameter);
+                bool isOfTower = name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal);
+                if (!isOfTower && !withClassifier)
+                    continue;
+                string stored = isOfTower ? _prefix + name[ExpectedTensors.Prefix.Length..] : name;
+                _weights.ReadInto(stored, parameter);
+                CheckFinite(stored, parameter, precision);
             }
 
             model.eval();
@@ -373,6 +375,17 @@ public sealed partial class SiglipCheckpoint : IDisposable
             model.Dispose();
             throw;
         }
+    }
+
+    // The sum is one pass without a copy; only where it is not finite is it asked whether a value is not.
+    private void CheckFinite(string name, Tensor parameter, SiglipPrecision precision)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        if (parameter.sum(float32).isfinite().item<bool>() || parameter.isfinite().all().item<bool>())
+            return;
+        throw new InvalidDataException($"'{Source}': tensor '{name}' has values that are no finite numbers (NaN or infinity), so that all embeddings would be NaN. "
+            + (precision == SiglipPrecision.Float16 && Tensors[name].Dtype != ScalarType.Float16 ? "Load it in Float32, as its values may be too large for Float16; otherwise " : "")
+            + "it is damaged, or its training diverged: fetch it again, or take an earlier checkpoint.");
     }
 
     [GeneratedRegex(@"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]

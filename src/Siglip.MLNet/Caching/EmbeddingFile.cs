@@ -1,4 +1,6 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Microsoft.Data.Sqlite;
 using Siglip.Core;
 
@@ -11,6 +13,7 @@ internal sealed class EmbeddingFile : IDisposable
     private const int Version = 1;
     private const string Table = "CREATE TABLE embeddings (image BLOB NOT NULL PRIMARY KEY, rows INTEGER NOT NULL, columns INTEGER NOT NULL, "
         + "patches BLOB, pooled BLOB, mean BLOB) STRICT"; // word for word as SQLite keeps it
+    private const int CheckLength = 8; // bytes of a SHA-256 behind the values
     private const int NotADatabase = 26, Damaged = 11, CannotOpen = 14; // SQLite's codes
 
     private readonly Lock _gate = new();
@@ -52,19 +55,21 @@ internal sealed class EmbeddingFile : IDisposable
         }
     }
 
-    /// <returns>Null if there is no embedding of the image with these outputs.</returns>
+    /// <returns>Null if there is no undamaged embedding of the image with these outputs, or none of them is wanted.</returns>
     /// <exception cref="SqliteException">The file can no longer be read.</exception>
     public CachedEmbedding? Find(ImageKey key, SiglipEmbeddingOutputs outputs, EmbeddingSpace space)
     {
+        if (outputs == SiglipEmbeddingOutputs.None)
+            return null; // nothing would tell whether the number of patches is damaged
         lock (_gate)
         {
             // What has another length than this model's embeddings have does not come from this library, and is not read.
             using SqliteCommand command = _connection.CreateCommand();
             command.CommandText = """
                 SELECT rows, columns,
-                    CASE WHEN $patches AND typeof(patches) = 'blob' AND length(patches) = 4 * $hidden * rows * columns THEN patches END,
-                    CASE WHEN $pooled AND typeof(pooled) = 'blob' AND length(pooled) = 4 * $hidden THEN pooled END,
-                    CASE WHEN $mean AND typeof(mean) = 'blob' AND length(mean) = 4 * $hidden THEN mean END
+                    CASE WHEN $patches AND typeof(patches) = 'blob' AND length(patches) = 4 * $hidden * rows * columns + $check THEN patches END,
+                    CASE WHEN $pooled AND typeof(pooled) = 'blob' AND length(pooled) = 4 * $hidden + $check THEN pooled END,
+                    CASE WHEN $mean AND typeof(mean) = 'blob' AND length(mean) = 4 * $hidden + $check THEN mean END
                 FROM embeddings
                 WHERE image = $image AND rows BETWEEN 1 AND $most AND columns BETWEEN 1 AND $most AND rows * columns <= $most
                 """;
@@ -74,16 +79,17 @@ internal sealed class EmbeddingFile : IDisposable
             command.Parameters.AddWithValue("$mean", outputs.HasFlag(SiglipEmbeddingOutputs.MeanPatchEmbedding));
             command.Parameters.AddWithValue("$hidden", space.HiddenSize);
             command.Parameters.AddWithValue("$most", space.PatchCount);
+            command.Parameters.AddWithValue("$check", CheckLength);
             using SqliteDataReader row = command.ExecuteReader();
             if (!row.Read())
                 return null;
-            var found = new CachedEmbedding(new SiglipPatchGrid(row.GetInt32(0), row.GetInt32(1)), Floats(row, 2), Floats(row, 3), Floats(row, 4));
+            var grid = new SiglipPatchGrid(row.GetInt32(0), row.GetInt32(1));
+            var found = new CachedEmbedding(grid, Floats(row, 2, key, grid), Floats(row, 3, key, grid), Floats(row, 4, key, grid));
             return found.Has(outputs) ? found : null;
         }
     }
 
-    /// <summary>Adds embeddings, all or none; to those of an image that is there already, the outputs that it lacks, or has in
-    /// another length, which is not read.</summary>
+    /// <summary>Adds embeddings, all or none; to those of an image that is there already, the outputs that it lacks. Others are replaced.</summary>
     /// <exception cref="SqliteException">The file can no longer be written.</exception>
     public void Add(IEnumerable<(ImageKey Key, CachedEmbedding Embedding)> entries)
     {
@@ -94,10 +100,8 @@ internal sealed class EmbeddingFile : IDisposable
             command.Transaction = transaction;
             command.CommandText = """
                 INSERT INTO embeddings (image, rows, columns, patches, pooled, mean) VALUES ($image, $rows, $columns, $patches, $pooled, $mean)
-                ON CONFLICT (image) DO UPDATE SET rows = excluded.rows, columns = excluded.columns,
-                    patches = CASE WHEN length(patches) = length(excluded.patches) THEN patches ELSE coalesce(excluded.patches, patches) END,
-                    pooled = CASE WHEN length(pooled) = length(excluded.pooled) THEN pooled ELSE coalesce(excluded.pooled, pooled) END,
-                    mean = CASE WHEN length(mean) = length(excluded.mean) THEN mean ELSE coalesce(excluded.mean, mean) END
+                ON CONFLICT (image) DO UPDATE SET rows = excluded.rows, columns = excluded.columns, patches = coalesce(excluded.patches, patches),
+                    pooled = coalesce(excluded.pooled, pooled), mean = coalesce(excluded.mean, mean)
                 """;
             foreach ((ImageKey key, CachedEmbedding embedding) in entries)
             {
@@ -105,9 +109,9 @@ internal sealed class EmbeddingFile : IDisposable
                 command.Parameters.AddWithValue("$image", key.ToBytes());
                 command.Parameters.AddWithValue("$rows", embedding.Grid.Rows);
                 command.Parameters.AddWithValue("$columns", embedding.Grid.Columns);
-                command.Parameters.AddWithValue("$patches", Bytes(embedding.Patches));
-                command.Parameters.AddWithValue("$pooled", Bytes(embedding.Pooled));
-                command.Parameters.AddWithValue("$mean", Bytes(embedding.Mean));
+                command.Parameters.AddWithValue("$patches", (object?)Bytes(embedding.Patches, 2, key, embedding.Grid) ?? DBNull.Value);
+                command.Parameters.AddWithValue("$pooled", (object?)Bytes(embedding.Pooled, 3, key, embedding.Grid) ?? DBNull.Value);
+                command.Parameters.AddWithValue("$mean", (object?)Bytes(embedding.Mean, 4, key, embedding.Grid) ?? DBNull.Value);
                 command.ExecuteNonQuery();
             }
 
@@ -169,8 +173,28 @@ internal sealed class EmbeddingFile : IDisposable
         command.ExecuteNonQuery();
     }
 
-    private static object Bytes(float[]? values) => values is null ? DBNull.Value : MemoryMarshal.AsBytes(values.AsSpan()).ToArray(); // little-endian, as .NET's platforms are
+    // The values, little-endian as .NET's platforms are, and a checksum: SQLite has none, and a changed bit would be another embedding.
+    private static byte[]? Bytes(float[]? values, int column, ImageKey key, SiglipPatchGrid grid) =>
+        values is null ? null : [.. MemoryMarshal.AsBytes(values.AsSpan()), .. Check(MemoryMarshal.AsBytes(values.AsSpan()), column, key, grid)];
 
-    private static float[]? Floats(SqliteDataReader row, int column) =>
-        row.IsDBNull(column) ? null : MemoryMarshal.Cast<byte, float>((byte[])row.GetValue(column)).ToArray();
+    private static float[]? Floats(SqliteDataReader row, int column, ImageKey key, SiglipPatchGrid grid)
+    {
+        if (row.IsDBNull(column))
+            return null;
+        ReadOnlySpan<byte> stored = (byte[])row.GetValue(column), values = stored[..^CheckLength];
+        return stored[^CheckLength..].SequenceEqual(Check(values, column, key, grid)) ? MemoryMarshal.Cast<byte, float>(values).ToArray() : null;
+    }
+
+    private static byte[] Check(ReadOnlySpan<byte> values, int column, ImageKey key, SiglipPatchGrid grid)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(key.ToBytes());
+        Span<byte> place = stackalloc byte[12];
+        BinaryPrimitives.WriteInt32LittleEndian(place, column);
+        BinaryPrimitives.WriteInt32LittleEndian(place[4..], grid.Rows);
+        BinaryPrimitives.WriteInt32LittleEndian(place[8..], grid.Columns);
+        hash.AppendData(place);
+        hash.AppendData(values);
+        return hash.GetHashAndReset()[..CheckLength];
+    }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using Microsoft.ML;
 using Microsoft.ML.Runtime;
@@ -22,6 +23,7 @@ internal static class SavedTransformer
     private const string WeightsEntry = "Weights";
     private const int MaxColumns = 1000;
     private const uint VersionWithSizes = 0x00010002; // precision, image backend, interpolation, image size, number of patches
+    private const uint VersionWithHash = 0x00010003; // SHA-256 of embedded weights: what unpacks them does not notice a changed byte
 
     public static void Save(ModelSaveContext ctx, SiglipImageFeaturizingTransformer transformer)
     {
@@ -41,7 +43,8 @@ internal static class SavedTransformer
         //   checkpoint's holds
         // string: config.json
         // string: preprocessor_config.json
-        // if weights are embedded, entry "Weights": model.safetensors; else string: SHA-256 of the weights
+        // if weights are embedded, entry "Weights": model.safetensors
+        // string: SHA-256 of the weights; before 1.0.3 only if they are not embedded
         ctx.SaveNonEmptyString(settings.InputColumnName);
         ctx.Writer.Write(settings.Columns.Count);
         foreach ((string name, SiglipOutputKind kind) in settings.Columns)
@@ -65,10 +68,10 @@ internal static class SavedTransformer
         ctx.Writer.Write(settings.MaxNumPatches ?? 0);
         ctx.SaveNonEmptyString(transformer.Embedder.Config.ToJson());
         ctx.SaveNonEmptyString(transformer.Embedder.ProcessorConfig.ToJson());
+        string? sha256 = transformer.WeightsSha256;
         if (settings.EmbedWeights)
-            ctx.SaveBinaryStream(WeightsEntry, writer => SaveWeights(transformer, writer.BaseStream));
-        else
-            ctx.SaveNonEmptyString(transformer.WeightsSha256!);
+            ctx.SaveBinaryStream(WeightsEntry, writer => sha256 = SaveWeights(transformer, writer.BaseStream));
+        ctx.SaveNonEmptyString(sha256!);
     }
 
     /// <summary>Called by ML.NET, through reflection: its caller gets exceptions inside a TargetInvocationException.</summary>
@@ -89,7 +92,8 @@ internal static class SavedTransformer
         try
         {
             return settings.EmbedWeights
-                ? LoadWithWeights(environment, ctx, settings, device, config, processorConfig)
+                ? LoadWithWeights(environment, ctx, settings, device, config, processorConfig,
+                    ctx.Header.ModelVerWritten >= VersionWithHash ? ctx.LoadNonEmptyString() : null)
                 : LoadByReference(environment, settings, device, config, processorConfig, ctx.LoadNonEmptyString());
         }
         catch (ArgumentException exception) // settings, model and preprocessing that do not fit together
@@ -102,8 +106,8 @@ internal static class SavedTransformer
     /// <remarks>The assembly's simple name: with the full one, a newer version's models would fail in an application with an older version.</remarks>
     private static VersionInfo Version() => new(
         modelSignature: "SIGLIPIF", // exactly 8 characters
-        verWrittenCur: VersionWithSizes,
-        verReadableCur: VersionWithSizes,
+        verWrittenCur: VersionWithHash,
+        verReadableCur: VersionWithHash,
         verWeCanReadBack: 0x00010001,
         loaderAssemblyName: typeof(SavedTransformer).Assembly.GetName().Name!,
         loaderSignature: LoaderSignature);
@@ -180,12 +184,14 @@ internal static class SavedTransformer
     private static int? LoadSide(ModelLoadContext ctx) => ctx.Reader.ReadInt32() is var side and not 0 ? side : null;
 
     private static SiglipImageFeaturizingTransformer LoadWithWeights(
-        IHostEnvironment environment, ModelLoadContext ctx, FeaturizerSettings settings, string device, string config, string processorConfig)
+        IHostEnvironment environment, ModelLoadContext ctx, FeaturizerSettings settings, string device, string config, string processorConfig, string? savedSha256)
     {
         SiglipImageFeaturizingTransformer? transformer = null;
         bool found = ctx.TryLoadBinaryStream(WeightsEntry, reader =>
         {
             using SiglipCheckpoint checkpoint = SiglipCheckpoint.FromStreams(config, processorConfig, reader.BaseStream, "the saved model");
+            if (savedSha256 is not null && checkpoint.ComputeSha256() is var sha256 && !string.Equals(sha256, savedSha256, StringComparison.OrdinalIgnoreCase))
+                throw Damaged($"its weights have SHA-256 {sha256}, and were saved with {savedSha256}; copy the file again");
             transformer = CheckpointLoading.Load(environment, settings, device, checkpoint, null, CancellationToken.None);
         });
         return found ? transformer! : throw Damaged($"there is no entry '{WeightsEntry}'");
@@ -208,6 +214,10 @@ internal static class SavedTransformer
 
     private static SiglipCheckpoint OpenReferenced(string model)
     {
+        if (model != SiglipCheckpoint.Nano && !Path.Exists(model))
+            throw new FileNotFoundException($"The model was saved without weights, with a reference to the checkpoint folder '{model}'"
+                + $"{(Path.IsPathRooted(model) ? "" : $", which is looked for in the current directory '{Directory.GetCurrentDirectory()}'")}; it does not exist. "
+                + "Put the checkpoint there, or save the model with EmbedWeights.", Path.GetFullPath(model));
         try
         {
             return SiglipCheckpoint.Open(model);
@@ -249,11 +259,16 @@ internal static class SavedTransformer
     }
 
     /// <summary>From the model in memory, which needs neither the checkpoint's files nor the zip that it was loaded from.</summary>
-    private static void SaveWeights(SiglipImageFeaturizingTransformer transformer, Stream stream)
+    /// <returns>SHA-256 of what was written.</returns>
+    private static string SaveWeights(SiglipImageFeaturizingTransformer transformer, Stream stream)
     {
         using var noGradients = no_grad();
-        SafetensorsFile.Write(stream, [.. transformer.Embedder.Model.state_dict()
+        using var sha256 = SHA256.Create();
+        using var hashing = new CryptoStream(stream, sha256, CryptoStreamMode.Write, leaveOpen: true);
+        SafetensorsFile.Write(hashing, [.. transformer.Embedder.Model.state_dict()
             .Select(tensor => SafetensorsFile.ToPart(tensor.Key, tensor.Value, transformer.SavedDtype))], metadata: null);
+        hashing.FlushFinalBlock();
+        return Convert.ToHexStringLower(sha256.Hash!);
     }
 
     private static FormatException Damaged(string fault, Exception? inner = null) =>

@@ -24,6 +24,26 @@ public sealed class SiglipCheckpointErrorTests
     }
 
     [TestMethod]
+    [DataRow(float.NaN)]
+    [DataRow(float.NegativeInfinity)]
+    public void A_weight_that_is_no_finite_number_is_refused_by_its_tensor_s_name(float value)
+    {
+        using var folder = TemporaryFolder.CopyOf("vision_only");
+        byte[] file = File.ReadAllBytes(folder.File("model.safetensors"));
+        string name;
+        using (SafetensorsFile weights = SafetensorsFile.Open(folder.File("model.safetensors")))
+        {
+            name = weights.Tensors.Keys.Single(tensor => tensor.EndsWith("layers.1.mlp.fc2.weight", StringComparison.Ordinal));
+            BitConverter.TryWriteBytes(file.AsSpan((int)weights.Tensors[name].Offset + 40), value);
+        }
+
+        File.WriteAllBytes(folder.File("model.safetensors"), file);
+        string message = Assert.ThrowsExactly<InvalidDataException>(() => SiglipVisionModel.FromPretrained(folder.Path)).Message;
+        Assert.Contains($"tensor '{name}' has values that are no finite numbers (NaN or infinity)", message);
+        Assert.ThrowsExactly<InvalidDataException>(() => SiglipImageEmbedder.FromPretrained(folder.Path));
+    }
+
+    [TestMethod]
     public void A_file_in_place_of_a_folder_is_refused()
     {
         string path = Path.Combine(ReferenceModels.Folder("vision_only"), "model.safetensors");
