@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -40,9 +39,10 @@ public sealed class SiglipTrainer : IDisposable
     /// <param name="validation">Images to measure with after each epoch; null for none.</param>
     /// <param name="progress">Is told of every step.</param>
     /// <param name="cancellationToken">Ends the training before the next step.</param>
-    /// <exception cref="ArgumentException">The labels are not the model's, the epochs or the batch are too large to be counted, or the warm-up is as
-    /// long as the training.</exception>
-    /// <exception cref="InvalidDataException">A file is no image, or a damaged one.</exception>
+    /// <exception cref="ArgumentException">The labels are not the model's, the epochs or the batch are too large to be counted, the warm-up is as
+    /// long as the training, or <see cref="SiglipTrainingOptions.StatePath"/> is of another training.</exception>
+    /// <exception cref="InvalidDataException">A file is no image, or a damaged one; or <see cref="SiglipTrainingOptions.StatePath"/> is damaged.</exception>
+    /// <exception cref="IOException"><see cref="SiglipTrainingOptions.StatePath"/> cannot be written; a state that was there stays.</exception>
     /// <exception cref="InvalidOperationException">The training diverged: the loss or the gradients are not finite; the model is as the last step
     /// left it.</exception>
     /// <exception cref="OperationCanceledException">The training was cancelled; the model is as the last step left it.</exception>
@@ -69,73 +69,19 @@ public sealed class SiglipTrainer : IDisposable
     internal void Train(
         ITrainingSource training, ITrainingSource? validation, IProgress<SiglipTrainingProgress>? progress, CancellationToken cancellationToken)
     {
-        int stepsPerEpoch = CountSteps(training.Count), steps = stepsPerEpoch * _options.Epochs;
-        var schedule = new LearningRateSchedule(_options, stepsPerEpoch);
+        int stepsPerEpoch = CountSteps(training.Count);
         _step.Dispose();
         _step = new TrainingStep(_model, _options, _device);
+        var run = new TrainingRun(
+            _model, _step, _options, stepsPerEpoch, training, () => validation is null ? null : Evaluate(validation, cancellationToken), progress);
         try
         {
-            var clock = new Stopwatch();
-            long seen = 0;
-            for (int epoch = 1; epoch <= _options.Epochs; epoch++)
-                TrainEpoch(epoch, steps, schedule, training, validation, clock, ref seen, progress, cancellationToken);
+            run.Run(cancellationToken);
         }
         finally
         {
-            _step.Average?.Swap();
+            _step.Average?.Swap(); // the averaged weights are what the caller gets
             _model.eval();
-        }
-    }
-
-    private void TrainEpoch(
-        int epoch, int steps, LearningRateSchedule schedule, ITrainingSource training, ITrainingSource? validation, Stopwatch clock, ref long seen,
-        IProgress<SiglipTrainingProgress>? progress, CancellationToken cancellationToken)
-    {
-        double lossSum = 0;
-        int images = 0;
-        clock.Start();
-        using IEnumerator<TrainingBatch> batches = training.Batches(epoch, 0, cancellationToken).GetEnumerator();
-        for (bool more = batches.MoveNext(); more;)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            double learningRate = schedule.At(_step.Done);
-            int stepImages = 0;
-            _step.Begin(learningRate);
-            for (int part = 0; more && part < _options.GradientAccumulation; part++, more = batches.MoveNext())
-            {
-                using TrainingBatch batch = batches.Current;
-                _step.Accumulate(batch);
-                stepImages += batch.Count;
-            }
-
-            lossSum += _step.Finish() * stepImages;
-            images += stepImages;
-            seen += stepImages;
-            clock.Stop();
-            double meanLoss = lossSum / images;
-            var state = new SiglipTrainingProgress(
-                epoch, _options.Epochs, _step.Done, steps, meanLoss, learningRate, seen / clock.Elapsed.TotalSeconds,
-                clock.Elapsed / _step.Done * (steps - _step.Done), Validation: null, EndOfEpoch: !more);
-            if (more)
-                progress?.Report(state);
-            else
-                EndEpoch(state, validation, progress, cancellationToken);
-            clock.Start();
-        }
-    }
-
-    // With the averaged weights, which are the ones to be measured and saved.
-    private void EndEpoch(
-        SiglipTrainingProgress state, ITrainingSource? validation, IProgress<SiglipTrainingProgress>? progress, CancellationToken cancellationToken)
-    {
-        _step.Average?.Swap();
-        try
-        {
-            progress?.Report(state with { Validation = validation is null ? null : Evaluate(validation, cancellationToken) });
-        }
-        finally
-        {
-            _step.Average?.Swap();
         }
     }
 

@@ -1,8 +1,18 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+
 namespace Siglip.Core;
 
 /// <summary>How a model is trained.</summary>
 public sealed record SiglipTrainingOptions
 {
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, // MaxGradientNorm may be infinite
+        Converters = { new JsonStringEnumConverter() },
+    };
+
     /// <summary>Number of passes over the training images. At least 1; the default is 10.</summary>
     public int Epochs { get; init; } = 10;
 
@@ -89,6 +99,26 @@ public sealed record SiglipTrainingOptions
     /// <summary>Where the model is trained: <c>cpu</c> (the default), <c>cuda</c> or <c>cuda:1</c>.</summary>
     public string Device { get; init; } = "cpu";
 
+    /// <summary>
+    /// A file that gets all that a stopped training needs to go on: weights, optimizer, average and position. It is written at the end of each
+    /// epoch, every <see cref="StateInterval"/> steps, and when the training is cancelled, under another name first, so that it is whole at any
+    /// time. It is up to four times as large as the model. Null (the default) for none.
+    /// </summary>
+    public string? StatePath { get; init; }
+
+    /// <summary>Number of steps between two writes of <see cref="StatePath"/>. At least 0; 0 (the default) for the end of each epoch only.</summary>
+    public int StateInterval { get; init; }
+
+    /// <summary>
+    /// Whether to go on from <see cref="StatePath"/>, if that file exists; otherwise the training starts anew, and writes it. A training that goes on
+    /// ends with the same weights, to the bit, as one that was never stopped, on the same machine with the same images and options. The default is false.
+    /// </summary>
+    public bool Resume { get; init; }
+
+    /// <summary>What decides about the weights that a training ends with, and so must not change when it is resumed.</summary>
+    internal JsonObject ToJsonOfWhatDecides() =>
+        JsonSerializer.SerializeToNode(this with { Device = "cpu", StatePath = null, StateInterval = 0, Resume = false }, Json)!.AsObject();
+
     internal void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Epochs, 1);
@@ -110,6 +140,10 @@ public sealed record SiglipTrainingOptions
         RequireShare(LabelSmoothing, nameof(LabelSmoothing));
         Require(MaxGradientNorm > 0, MaxGradientNorm, nameof(MaxGradientNorm), "a number above 0");
         RequireShare(EmaDecay, nameof(EmaDecay));
+        ArgumentOutOfRangeException.ThrowIfLessThan(StateInterval, 0);
+        Require(StatePath is not "", StatePath, nameof(StatePath), "a file's path, or null");
+        Require(StatePath is not null || StateInterval == 0, StateInterval, nameof(StateInterval), "0, because StatePath is not set; set it, too");
+        Require(StatePath is not null || !Resume, Resume, nameof(Resume), "false, because StatePath is not set; set it, too");
     }
 
     private static void RequireShare(double value, string name) => Require(value is >= 0 and < 1, value, name, "a number from 0 to below 1");

@@ -38,6 +38,35 @@ internal sealed class TrainingStep : IDisposable
     /// <summary>The moving average of the weights; null for none.</summary>
     public WeightAverage? Average { get; }
 
+    /// <summary>All that later steps depend on. Parameters' own tensors, except numbers of steps, which belong to the open scope.</summary>
+    public IEnumerable<(string Name, Tensor Value)> State() =>
+    [
+        .. _model.named_parameters().Select(entry => ("model." + entry.name, (Tensor)entry.parameter)),
+        .. Average?.All.Select(entry => ("average." + entry.Name, entry.Average)) ?? [],
+        .. _optimizer.State(),
+    ];
+
+    /// <summary>Takes over what <see cref="State"/> of another process was.</summary>
+    /// <param name="file">Nothing is changed unless it has the tensors of <see cref="State"/>, and finite values.</param>
+    /// <param name="done">Number of steps that were done.</param>
+    /// <exception cref="InvalidDataException">A tensor is missing, not expected, of another shape or type, or not finite.</exception>
+    public void Restore(SafetensorsFile file, int done)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable noGradients = no_grad();
+        _optimizer.Prepare(file.Tensors.ContainsKey);
+        (string Name, Tensor Value)[] state = [.. State()];
+        StateFaults.Check(file, state, done);
+        foreach ((string name, Tensor value) in state)
+        {
+            using Tensor stored = file.Read(name);
+            value.copy_(stored);
+        }
+
+        _optimizer.RestoreSteps(name => file.Read(name).item<long>());
+        Done = done;
+    }
+
     public void Begin(double learningRate)
     {
         (_learningRate, _firstCount, _images, _lossSum) = (learningRate, 0, 0, 0);
