@@ -28,6 +28,7 @@ internal sealed class TrainingRun(
         if (options.StatePath is { } path)
         {
             StagedFiles.CheckWritable(path);
+            StagedFiles.DeleteLeftovers(path); // of a training that was killed while it saved
             if (options.Resume && File.Exists(path))
                 _position = _state.Load(path, _steps);
         }

@@ -212,6 +212,24 @@ public sealed class TrainingStateTests
     }
 
     [TestMethod]
+    public void What_a_training_killed_while_it_saved_left_behind_is_removed_and_nothing_else()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.File("images"), imagesPerClass: 2);
+        string left = folder.File($".state.{Guid.NewGuid():N}.tmp");
+        string[] others = [folder.File(".state.backup.tmp"), folder.File($".state2.{Guid.NewGuid():N}.tmp"), folder.File($"state.{Guid.NewGuid():N}.tmp"),
+            folder.File($".state.old.{Guid.NewGuid():N}.tmp")];
+        foreach (string path in (string[])[left, .. others])
+            File.WriteAllText(path, "half of a state");
+
+        Train(Everything with { StatePath = folder.File("state"), Resume = true }, dataset, folder);
+
+        Assert.IsFalse(File.Exists(left));
+        Assert.IsTrue(others.All(File.Exists));
+        Assert.IsTrue(File.Exists(folder.File("state")));
+    }
+
+    [TestMethod]
     public void Saving_and_resuming_leave_no_tensor_behind()
     {
         using var folder = new TemporaryFolder();
