@@ -90,6 +90,7 @@ public sealed class SiglipTrainer : IDisposable
         _model.eval();
         int[][] confusion = [.. _model.Labels.Select(_ => new int[_model.Labels.Count])];
         double lossSum = 0;
+        int count = 0; // not the source's, which may leave bad images out
         foreach (TrainingBatch batch in source.Batches(1, 0, cancellationToken))
         {
             using TrainingBatch owned = batch;
@@ -103,9 +104,10 @@ public sealed class SiglipTrainer : IDisposable
             long[] actual = targets.argmax(1).cpu().data<long>().ToArray(), predicted = logits.argmax(1).cpu().data<long>().ToArray();
             for (int i = 0; i < actual.Length; i++)
                 confusion[actual[i]][predicted[i]]++;
+            count += actual.Length;
         }
 
-        return new SiglipEvaluation(_model.Labels, confusion, lossSum / source.Count);
+        return new SiglipEvaluation(_model.Labels, confusion, lossSum / count);
     }
 
     private FolderTrainingSource ToMeasureWith(ImageFolderDataset dataset)
