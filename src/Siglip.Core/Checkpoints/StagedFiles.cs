@@ -105,6 +105,17 @@ internal sealed partial class StagedFiles : IDisposable
             TryDelete(temporary);
     }
 
+    /// <summary>Removes what processes that were killed while they wrote a file left of it. Only for files that one process writes at a time.</summary>
+    public static void DeleteLeftovers(string path)
+    {
+        path = TargetOf(Path.GetFullPath(path));
+        foreach (string temporary in Directory.EnumerateFiles(Path.GetDirectoryName(path)!, $".{Path.GetFileName(path)}.*.tmp"))
+        {
+            if (!Open.ContainsKey(temporary) && TemporaryName().Replace(Path.GetFileName(temporary), "") == "." + Path.GetFileName(path))
+                TryDelete(temporary);
+        }
+    }
+
     public static void Saving(string path, Action save)
     {
         try

@@ -7,46 +7,6 @@ namespace Siglip.Core.Tests;
 [TestClass]
 public sealed class SiglipTrainerTests
 {
-    private const int Steps = 5;
-    private const double LearningRate = 3e-4; // of the reference
-
-    private static SiglipImageProcessorConfig Processor =>
-        new() { Height = TrainingReference.Config.ImageSize, Width = TrainingReference.Config.ImageSize };
-
-    // One group of parameters, one loss: what the reference did.
-    private static SiglipTrainingOptions AsInTheReference => new()
-    {
-        LearningRate = LearningRate,
-        WeightDecay = 0.01,
-        DecayAllParameters = true,
-        TrainPoolingHead = false,
-        MaxGradientNorm = 1e9,
-    };
-
-    [TestMethod]
-    public void Five_steps_of_AdamW_give_the_losses_and_parameters_of_PyTorch()
-    {
-        using DisposeScope scope = NewDisposeScope();
-        (SiglipForImageClassification model, Tensor pixelValues, Tensor labels) = TrainingReference.Start();
-        using SafetensorsFile expected = SafetensorsFile.Open(ReferenceData.PathOf("training", "mean_adamw.safetensors"));
-        Dictionary<string, Tensor> before = model.state_dict().ToDictionary(pair => pair.Key, pair => pair.Value.clone());
-        using var trainer = new SiglipTrainer(model, Processor, AsInTheReference);
-
-        var losses = new List<double>();
-        for (int step = 0; step < Steps; step++)
-            losses.Add(trainer.Step(pixelValues, labels, LearningRate));
-        losses.Add(nn.functional.cross_entropy(model.call(pixelValues), labels).to(float64).item<double>());
-
-        TrainingReference.CheckLosses("mean_adamw, SiglipTrainer", losses, expected);
-        foreach ((string name, Tensor value) in model.state_dict())
-        {
-            if (name.StartsWith("vision_model.head.", StringComparison.Ordinal))
-                Assert.AreEqual(0, Difference(before[name], value), $"{name} has no gradient and must stay as it was");
-            else
-                TrainingReference.CheckAfterAdamW("mean_adamw, SiglipTrainer", name, value, expected);
-        }
-    }
-
     [TestMethod]
     public void The_second_loss_is_that_of_the_pooled_embedding()
     {
@@ -57,8 +17,8 @@ public sealed class SiglipTrainerTests
 
         (Tensor mean, Tensor? pooled) = model.ForwardBoth(pixelValues);
 
-        TrainingReference.CheckLogits("mean_adamw, SiglipTrainer", mean, ofMean);
-        TrainingReference.CheckLogits("pooled_adamw, SiglipTrainer", pooled!, ofPooled);
+        TrainingReference.CheckLogits("mean_adamw", mean, ofMean);
+        TrainingReference.CheckLogits("pooled_adamw", pooled!, ofPooled);
     }
 
     [TestMethod]
@@ -124,16 +84,6 @@ public sealed class SiglipTrainerTests
     }
 
     [TestMethod]
-    public void Steps_leave_no_tensor_behind()
-    {
-        using DisposeScope scope = NewDisposeScope();
-        (SiglipForImageClassification model, Tensor pixelValues, Tensor labels) = TrainingReference.Start();
-        using var trainer = new SiglipTrainer(model, Processor, AsInTheReference with { TrainPoolingHead = true });
-
-        Assert.AreEqual(0, TensorCount.LeftBy(() => trainer.Step(pixelValues, labels, LearningRate)));
-    }
-
-    [TestMethod]
     public void Labels_that_are_not_the_models_are_refused()
     {
         using var folder = new TemporaryFolder();
@@ -159,38 +109,6 @@ public sealed class SiglipTrainerTests
         Assert.ThrowsExactly<OperationCanceledException>(() => trainer.Train(dataset, progress: new ListProgress(progress, cancellation.Cancel), cancellationToken: cancellation.Token));
 
         Assert.HasCount(1, progress);
-    }
-
-    [TestMethod]
-    public void A_training_that_diverges_stops_before_it_harms_the_model()
-    {
-        using DisposeScope scope = NewDisposeScope();
-        (SiglipForImageClassification model, Tensor pixelValues, Tensor labels) = TrainingReference.Start();
-        using var trainer = new SiglipTrainer(model, Processor, AsInTheReference);
-        Dictionary<string, Tensor> before = model.state_dict().ToDictionary(pair => pair.Key, pair => pair.Value.clone());
-
-        var error = Assert.ThrowsExactly<InvalidOperationException>(() => trainer.Step(pixelValues * float.NaN, labels, LearningRate));
-
-        Assert.StartsWith("The loss is NaN: the training diverged; choose a lower learning rate than 0.0003.", error.Message);
-        foreach ((string name, Tensor value) in model.state_dict())
-            Assert.AreEqual(0, Difference(before[name], value), name);
-    }
-
-    [TestMethod]
-    public void Gradients_that_are_not_finite_stop_the_training_before_they_harm_the_model()
-    {
-        using DisposeScope scope = NewDisposeScope();
-        (SiglipForImageClassification model, Tensor pixelValues, Tensor labels) = TrainingReference.Start();
-        using var trainer = new SiglipTrainer(model, Processor, AsInTheReference);
-        using (no_grad())
-            model.state_dict()["classifier.weight"].mul_(1e30f); // a loss within float32, and gradients whose squares are beyond it
-        Dictionary<string, Tensor> before = model.state_dict().ToDictionary(pair => pair.Key, pair => pair.Value.clone());
-
-        var error = Assert.ThrowsExactly<InvalidOperationException>(() => trainer.Step(pixelValues, labels, LearningRate));
-
-        Assert.StartsWith("The norm of the gradients is ", error.Message);
-        foreach ((string name, Tensor value) in model.state_dict())
-            Assert.AreEqual(0, Difference(before[name], value), name);
     }
 
     [TestMethod]
@@ -256,6 +174,125 @@ public sealed class SiglipTrainerTests
     }
 
     [TestMethod]
+    public void Accumulated_batches_make_one_step_and_the_last_step_of_an_epoch_may_have_fewer()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 5);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { Epochs = 2, BatchSize = 2, GradientAccumulation = 3 });
+        var progress = new List<SiglipTrainingProgress>();
+
+        trainer.Train(dataset, progress: new ListProgress(progress)); // batches of 2, 2, 2 and 2, 2 images
+
+        CollectionAssert.AreEqual((int[])[1, 2, 3, 4], progress.Select(state => state.Step).ToArray());
+        CollectionAssert.AreEqual((bool[])[false, true, false, true], progress.Select(state => state.EndOfEpoch).ToArray());
+        Assert.IsTrue(progress.All(state => state.Steps == 4));
+    }
+
+    [TestMethod]
+    public void Accumulation_trains_the_same_model_as_larger_batches()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 5);
+
+        using SiglipForImageClassification inParts = Train(2, 3), atOnce = Train(6, 1);
+
+        Assert.IsLessThanOrEqualTo(2e-5, Difference(atOnce.state_dict()["classifier.weight"], inParts.state_dict()["classifier.weight"]));
+
+        SiglipForImageClassification Train(int batchSize, int accumulation)
+        {
+            TorchNative.Ensure();
+            manual_seed(1);
+            var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+            using var trainer = new SiglipTrainer(model, ColouredImages.Processor,
+                new SiglipTrainingOptions { Epochs = 2, BatchSize = batchSize, GradientAccumulation = accumulation });
+            trainer.Train(dataset);
+            return model;
+        }
+    }
+
+    [TestMethod]
+    public void The_averaged_weights_are_measured_reported_and_left_in_the_model()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 4);
+        List<float> averagedLoss = [], plainLoss = [];
+
+        using SiglipForImageClassification averaged = Train(0.9, averagedLoss), plain = Train(0, plainLoss);
+
+        Assert.IsGreaterThan(0, Difference(plain.state_dict()["classifier.weight"], averaged.state_dict()["classifier.weight"]));
+        Assert.AreNotEqual(plainLoss[^1], averagedLoss[^1]);
+
+        SiglipForImageClassification Train(double decay, List<float> weights)
+        {
+            TorchNative.Ensure();
+            manual_seed(1);
+            var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+            using var trainer = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { Epochs = 3, BatchSize = 4, LearningRate = 1e-2, EmaDecay = decay });
+            var progress = new List<SiglipTrainingProgress>();
+            trainer.Train(dataset, dataset, new ListProgress(progress, () => weights.Add(model.state_dict()["classifier.weight"][0, 0].item<float>())));
+            Assert.AreEqual(weights[^1], model.state_dict()["classifier.weight"][0, 0].item<float>(), "what is reported last is what stays");
+            Assert.AreEqual(progress[^1].Validation!.Loss, trainer.Evaluate(dataset).Loss, "what was measured last is what stays");
+            return model;
+        }
+    }
+
+    [TestMethod]
+    public void A_loss_of_the_pooled_embedding_is_measured_on_the_pooled_embedding()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 4);
+        TorchNative.Ensure();
+        manual_seed(5);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor,
+            new SiglipTrainingOptions { Epochs = 10, BatchSize = 4, LearningRate = 1e-2, ClassifierInput = SiglipClassifierInput.Pooled });
+        using var ofMean = new SiglipTrainer(model, ColouredImages.Processor);
+
+        trainer.Train(dataset);
+
+        Assert.AreEqual(1.0, trainer.Evaluate(dataset).Accuracy);
+        Assert.AreNotEqual(ofMean.Evaluate(dataset).Loss, trainer.Evaluate(dataset).Loss, 1e-3);
+    }
+
+    [TestMethod]
+    public void The_batches_of_an_epoch_are_the_same_from_any_batch_on()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 4);
+        var source = FolderTrainingSource.ToLearnFrom(dataset, new SiglipImageProcessor(ColouredImages.Processor), new SiglipTrainingOptions { BatchSize = 3, Seed = 2 });
+        using DisposeScope scope = NewDisposeScope();
+
+        TrainingBatch[] all = [.. source.Batches(2, 0, default)], rest = [.. source.Batches(2, 1, default)], otherEpoch = [.. source.Batches(3, 0, default)];
+
+        Assert.HasCount(3, all);
+        Assert.HasCount(2, rest);
+        Assert.AreEqual(2, rest[1].Count);
+        for (int i = 0; i < rest.Length; i++)
+        {
+            Assert.AreEqual(0, Difference(all[i + 1].PixelValues, rest[i].PixelValues));
+            Assert.AreEqual(0, Difference(all[i + 1].Targets, rest[i].Targets));
+        }
+
+        Assert.IsGreaterThan(0, Difference(all[0].PixelValues, otherEpoch[0].PixelValues));
+    }
+
+    [TestMethod]
+    public void Training_and_measuring_leave_no_tensor_behind()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 3);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+
+        Assert.AreEqual(0, TensorCount.LeftBy(() =>
+        {
+            using var trainer = new SiglipTrainer(model, ColouredImages.Processor,
+                new SiglipTrainingOptions { Epochs = 2, BatchSize = 2, GradientAccumulation = 2, EmaDecay = 0.9 });
+            trainer.Train(dataset, dataset);
+        }));
+    }
+
+    [TestMethod]
     public void More_steps_than_can_be_counted_are_refused()
     {
         using var folder = new TemporaryFolder();
@@ -283,6 +320,27 @@ public sealed class SiglipTrainerTests
         Refused("LabelSmoothing", new() { LabelSmoothing = 1 });
         Refused("LabelSmoothing", new() { LabelSmoothing = double.NaN });
         Refused("MaxGradientNorm", new() { MaxGradientNorm = 0 });
+        Refused("GradientAccumulation", new() { GradientAccumulation = 0 });
+        Refused("Optimizer", new() { Optimizer = (SiglipOptimizer)7 });
+        Refused("ClassifierInput", new() { ClassifierInput = (SiglipClassifierInput)(-1) });
+        Refused("MinLearningRate", new() { MinLearningRate = -1 });
+        Refused("MinLearningRate", new() { MinLearningRate = 1, LearningRate = 0.5 });
+        Refused("MinLearningRate", new() { MinLearningRate = double.NaN });
+        Refused("WarmUpSteps", new() { WarmUpSteps = -1 });
+        Refused("WarmUpEpochs", new() { WarmUpEpochs = -0.1 });
+        Refused("WarmUpEpochs", new() { WarmUpEpochs = double.NaN });
+        Refused("WarmUpEpochs", new() { WarmUpEpochs = 10, Epochs = 10 });
+        Refused("WarmUpEpochs", new() { WarmUpEpochs = 1, WarmUpSteps = 5 });
+        foreach (double value in (double[])[-0.1, 1, double.NaN])
+        {
+            Refused("Beta1", new() { Beta1 = value });
+            Refused("Beta2", new() { Beta2 = value });
+            Refused("Momentum", new() { Momentum = value });
+            Refused("EmaDecay", new() { EmaDecay = value });
+        }
+
+        Refused("Epsilon", new() { Epsilon = 0 });
+        Refused("Epsilon", new() { Epsilon = double.NaN });
         Refused("MaxGradientNorm", new() { MaxGradientNorm = double.NaN });
 
         static void Refused(string name, SiglipTrainingOptions options)

@@ -24,6 +24,29 @@ internal static class TrainingReference
         return (model, batch.Read("pixel_values"), batch.Read("labels"));
     }
 
+    /// <summary>The model with its start weights, and the batch as the trainer has it.</summary>
+    public static (SiglipForImageClassification Model, TrainingBatch Batch) StartWithBatch()
+    {
+        (SiglipForImageClassification model, Tensor pixelValues, Tensor labels) = Start();
+        return (model, new TrainingBatch(pixelValues, nn.functional.one_hot(labels, LabelCount()).to(float32)));
+    }
+
+    /// <summary>What a run of the reference did: one group of parameters, one loss.</summary>
+    /// <param name="run">Such as <c>mean_adamw</c>.</param>
+    public static SiglipTrainingOptions Options(string run)
+    {
+        bool adamw = run.EndsWith("_adamw", StringComparison.Ordinal);
+        return new SiglipTrainingOptions
+        {
+            ClassifierInput = run.StartsWith("pooled_", StringComparison.Ordinal) ? SiglipClassifierInput.Pooled : SiglipClassifierInput.Mean,
+            Optimizer = adamw ? SiglipOptimizer.AdamW : SiglipOptimizer.Sgd,
+            LearningRate = adamw ? 3e-4 : 0.02,
+            WeightDecay = adamw ? 0.01 : 0,
+            DecayAllParameters = true,
+            MaxGradientNorm = double.PositiveInfinity,
+        };
+    }
+
     private static int LabelCount()
     {
         using SafetensorsFile batch = SafetensorsFile.Open(ReferenceData.PathOf("training", "batch.safetensors"));

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Siglip.Core.Tests;
 
-/// <summary>The model under torch's own optimizers: its gradients are those of PyTorch, so the parameters are too.</summary>
+/// <summary>The steps that <see cref="SiglipTrainer"/> takes, against those of PyTorch.</summary>
 [TestClass]
 public sealed class TrainingReferenceTests
 {
@@ -16,39 +16,39 @@ public sealed class TrainingReferenceTests
     public void Five_steps_give_the_losses_gradients_and_parameters_of_PyTorch(string run)
     {
         using DisposeScope scope = NewDisposeScope();
-        bool pooled = run.StartsWith("pooled", StringComparison.Ordinal), adamw = run.EndsWith("adamw", StringComparison.Ordinal);
+        SiglipTrainingOptions options = TrainingReference.Options(run);
         using SafetensorsFile expected = SafetensorsFile.Open(ReferenceData.PathOf("training", run + ".safetensors"));
-        (SiglipForImageClassification model, Tensor pixelValues, Tensor labels) = TrainingReference.Start();
+        (SiglipForImageClassification model, TrainingBatch batch) = TrainingReference.StartWithBatch();
         using SiglipForImageClassification owned = model;
-        using optim.Optimizer optimizer = adamw ? optim.AdamW(model.parameters(), lr: 3e-4, weight_decay: 0.01) : optim.SGD(model.parameters(), 0.02);
+        using var step = new TrainingStep(model, options, CPU);
+        Dictionary<string, Tensor> before = model.state_dict().ToDictionary(pair => pair.Key, pair => pair.Value.clone());
+        bool adamw = options.Optimizer == SiglipOptimizer.AdamW;
         var losses = new List<double>();
-        model.train();
+        TrainingReference.CheckLogits(run, step.Logits(batch.PixelValues).Single(), expected);
 
-        for (int step = 1; step <= 6; step++)
+        for (int i = 1; i <= 5; i++)
         {
-            Tensor logits = pooled ? model.ForwardBoth(pixelValues).OfPooled! : model.call(pixelValues);
-            Tensor loss = nn.functional.cross_entropy(logits, labels);
-            losses.Add(loss.to(float64).item<double>());
-            if (step == 1)
-                TrainingReference.CheckLogits(run, logits, expected);
-            if (step == 6)
-                break; // the loss after step 5
-
-            optimizer.zero_grad();
-            loss.backward();
-            if (step == 1 && adamw)
+            step.Begin(options.LearningRate);
+            losses.Add(step.Accumulate(batch));
+            if (i == 1 && adamw)
                 CheckGradients(run, model, expected);
-            optimizer.step();
+            step.Finish();
         }
 
+        step.Begin(options.LearningRate);
+        losses.Add(step.Accumulate(batch)); // the loss after step 5
         TrainingReference.CheckLosses(run, losses, expected);
-        foreach ((string name, Parameter parameter) in Trained(model, expected, "after."))
+        List<(string Name, Parameter Parameter)> trained = Trained(model, expected, "after.");
+        foreach ((string name, Parameter parameter) in trained)
         {
             if (adamw)
                 TrainingReference.CheckAfterAdamW(run, name, parameter, expected);
             else
                 TrainingReference.CheckAfterSgd(run, name, parameter, expected);
         }
+
+        foreach ((string name, Parameter parameter) in model.named_parameters().ExceptBy(trained.Select(entry => entry.Name), entry => entry.name))
+            Assert.AreEqual(0, ReferenceModels.LargestDifference(parameter, before[name]), $"{name} has no gradient and must stay as it was");
     }
 
     private static void CheckGradients(string run, SiglipForImageClassification model, SafetensorsFile expected)

@@ -1,0 +1,123 @@
+using System.Diagnostics;
+
+namespace Siglip.Core;
+
+/// <summary>A training from its first step, or from a saved state, to its last.</summary>
+/// <param name="model">The model that is trained.</param>
+/// <param name="step">Trains it.</param>
+/// <param name="options">How.</param>
+/// <param name="stepsPerEpoch">Number of steps of an epoch.</param>
+/// <param name="training">What it learns from.</param>
+/// <param name="evaluate">Measures the model at the end of an epoch.</param>
+/// <param name="progress">Is told of every step.</param>
+internal sealed class TrainingRun(
+    SiglipForImageClassification model, TrainingStep step, SiglipTrainingOptions options, int stepsPerEpoch, ITrainingSource training,
+    Func<SiglipEvaluation?> evaluate, IProgress<SiglipTrainingProgress>? progress)
+{
+    private readonly TrainingState _state = new(model, step, options, training);
+    private readonly LearningRateSchedule _schedule = new(options, stepsPerEpoch);
+    private readonly Stopwatch _clock = new();
+    private readonly int _steps = stepsPerEpoch * options.Epochs;
+    private TrainingPosition _position = TrainingPosition.Start;
+    private int _stepsBefore;
+    private int _saved = -1; // the step of the last saved state
+    private long _imagesSeen;
+
+    public void Run(CancellationToken cancellationToken)
+    {
+        if (options.StatePath is { } path)
+        {
+            StagedFiles.CheckWritable(path);
+            StagedFiles.DeleteLeftovers(path); // of a training that was killed while it saved
+            if (options.Resume && File.Exists(path))
+                _position = _state.Load(path, _steps);
+        }
+
+        _stepsBefore = step.Done;
+        try
+        {
+            while (_position.Epoch <= options.Epochs)
+            {
+                TrainEpoch(cancellationToken);
+                _position = TrainingPosition.AtEpoch(_position.Epoch + 1);
+                Save();
+            }
+        }
+        catch (OperationCanceledException) when (_saved != step.Done)
+        {
+            Save();
+            throw;
+        }
+    }
+
+    private void TrainEpoch(CancellationToken cancellationToken)
+    {
+        _clock.Start();
+        using IEnumerator<TrainingBatch> batches = training.Batches(_position.Epoch, _position.Batch, cancellationToken).GetEnumerator();
+        bool more = batches.MoveNext();
+        if (!more && _position.Batch > 0)
+            EndEpoch(); // it was stopped between the last step and the end
+        while (more)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            (int parts, int images) = (0, 0);
+            step.Begin(_schedule.At(step.Done));
+            for (; more && parts < options.GradientAccumulation; more = batches.MoveNext())
+            {
+                using TrainingBatch batch = batches.Current;
+                step.Accumulate(batch);
+                parts++;
+                images += batch.Count;
+            }
+
+            double loss = step.Finish();
+            _position = _position with { Batch = _position.Batch + parts, Images = _position.Images + images, LossSum = _position.LossSum + (loss * images) };
+            _imagesSeen += images;
+            _clock.Stop();
+            if (!more)
+                EndEpoch();
+            else
+                EndStep();
+            _clock.Start();
+        }
+
+        _clock.Stop();
+    }
+
+    private void EndStep()
+    {
+        progress?.Report(Progress(evaluation: null, endOfEpoch: false));
+        if (options.StateInterval > 0 && step.Done % options.StateInterval == 0)
+            Save();
+    }
+
+    // With the averaged weights, which are the ones to be measured and saved.
+    private void EndEpoch()
+    {
+        step.Average?.Swap();
+        try
+        {
+            progress?.Report(Progress(evaluate(), endOfEpoch: true));
+        }
+        finally
+        {
+            step.Average?.Swap();
+        }
+    }
+
+    private void Save()
+    {
+        if (options.StatePath is null)
+            return;
+        _state.Save(options.StatePath, _position);
+        _saved = step.Done;
+    }
+
+    private SiglipTrainingProgress Progress(SiglipEvaluation? evaluation, bool endOfEpoch)
+    {
+        int stepsNow = Math.Max(1, step.Done - _stepsBefore); // without those before the training was resumed, which took no time here
+        return new SiglipTrainingProgress(
+            _position.Epoch, options.Epochs, step.Done, _steps, _position.LossSum / _position.Images, _schedule.At(step.Done - 1),
+            _imagesSeen / _clock.Elapsed.TotalSeconds, _clock.Elapsed / stepsNow * (_steps - step.Done), evaluation, endOfEpoch);
+    }
+}

@@ -1,0 +1,93 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>The file from which a training goes on: the tensors of <see cref="TrainingStep.State"/>, and in the header what they belong to.</summary>
+/// <remarks>Neither a random state nor the images' order is in it: both follow from the seed, the epoch and the step.</remarks>
+internal sealed class TrainingState(SiglipForImageClassification model, TrainingStep step, SiglipTrainingOptions options, ITrainingSource training)
+{
+    private const string MetadataName = "siglip_training_state";
+    private const int Version = 1;
+
+    /// <exception cref="IOException">The file cannot be written; the one that was there stays.</exception>
+    public void Save(string path, TrainingPosition position)
+    {
+        JsonObject json = WhatItBelongsTo();
+        json["version"] = Version;
+        json["step"] = step.Done;
+        json["epoch"] = position.Epoch;
+        json["batch"] = position.Batch;
+        json["images"] = position.Images;
+        json["loss_sum"] = position.LossSum;
+        using DisposeScope scope = NewDisposeScope();
+        SafetensorsFile.Write(path, step.State(), new Dictionary<string, string> { [MetadataName] = json.ToJsonString() });
+    }
+
+    /// <returns>Where to go on.</returns>
+    /// <exception cref="InvalidDataException">The file is damaged, or none of a training.</exception>
+    /// <exception cref="ArgumentException">It is of a training with another model, other images or options.</exception>
+    public TrainingPosition Load(string path, int steps)
+    {
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        if (!file.Metadata.TryGetValue(MetadataName, out string? text))
+            throw new InvalidDataException($"{file.Source} holds tensors, but not the state of a training; name the file that a training wrote as its StatePath.");
+        string source = $"{file.Source}, header '{MetadataName}'";
+        using JsonDocument document = JsonFields.Parse(text, source);
+        var fields = new JsonFields(document.RootElement, source);
+        if (fields.Int32("version", 0) is var version && version != Version)
+            throw new InvalidDataException($"{source}: the version is {version}, expected {Version}; the file is of another version of this library, or damaged.");
+        CheckBelongs(JsonNode.Parse(text)!.AsObject(), file.Source);
+
+        int done = Within(fields, "step", 0, steps, source);
+        var position = new TrainingPosition(
+            Within(fields, "epoch", 1, options.Epochs + 1L, source),
+            Within(fields, "batch", 0, training.Count, source),
+            Within(fields, "images", 0, training.Count, source),
+            fields.Double("loss_sum", 0));
+        step.Restore(file, done);
+        return position;
+    }
+
+    private JsonObject WhatItBelongsTo() => new()
+    {
+        ["model"] = model.Config.ToJsonObject(),
+        ["labels"] = new JsonArray([.. model.Labels.Select(label => (JsonNode?)label)]),
+        ["image count"] = training.Count,
+        ["options"] = options.ToJsonOfWhatDecides(),
+    };
+
+    private void CheckBelongs(JsonObject stored, string source)
+    {
+        JsonObject expected = JsonNode.Parse(WhatItBelongsTo().ToJsonString())!.AsObject(); // numbers compare by their text
+        foreach ((string name, JsonNode? now) in expected)
+        {
+            JsonNode? then = stored[name];
+            if (JsonNode.DeepEquals(then, now))
+                continue;
+            (string? field, JsonNode? fieldThen, JsonNode? fieldNow) = now is JsonObject fieldsNow && then is JsonObject fieldsThen
+                ? fieldsNow.Select(pair => pair.Key).Union(fieldsThen.Select(pair => pair.Key)).Select(key => (key, fieldsThen[key], fieldsNow[key]))
+                    .First(entry => !JsonNode.DeepEquals(entry.Item2, entry.Item3))
+                : (name, then, now);
+            throw new ArgumentException($"{source} is of a training whose {field} was {Text(fieldThen)}; now it is {Text(fieldNow)}. Resume it as it was started, or start "
+                + "anew without Resume.");
+        }
+    }
+
+    private static string Text(JsonNode? node)
+    {
+        string text = node?.ToJsonString() ?? "not set";
+        return text.Length > 200 ? text[..200] + "…" : text;
+    }
+
+    private static int Within(JsonFields fields, string name, long from, long to, string source)
+    {
+        int value = fields.Int32(name, -1);
+        return value >= from && value <= to
+            ? value
+            : throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture, $"{source}: '{name}' is {value}, expected {from} to {to}; the file is damaged."));
+    }
+}

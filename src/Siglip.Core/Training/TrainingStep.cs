@@ -1,0 +1,159 @@
+using System.Globalization;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>One step of the training after the other: the gradients of one batch or several, their norm cut, the optimizer, the moving average.</summary>
+/// <remarks>A step is <see cref="Begin"/>, <see cref="Accumulate"/> for each batch, <see cref="Finish"/>.</remarks>
+internal sealed class TrainingStep : IDisposable
+{
+    private readonly SiglipForImageClassification _model;
+    private readonly SiglipTrainingOptions _options;
+    private readonly Device _device;
+    private readonly TrainingOptimizer _optimizer;
+    private double _learningRate;
+    private int _firstCount;
+    private int _images;
+    private double _lossSum;
+
+    /// <summary>Prepares the training of a model; its parameters are moved to the device and to float32.</summary>
+    /// <exception cref="ArgumentException">The loss is of the pooled embedding, but the model has no pooling head.</exception>
+    public TrainingStep(SiglipForImageClassification model, SiglipTrainingOptions options, Device device)
+    {
+        if (options.ClassifierInput == SiglipClassifierInput.Pooled && !model.Config.VisionUseHead)
+            throw new ArgumentException("The classifier is to be trained on the pooled embedding, but the model has no pooling head; choose the mean.");
+        (_model, _options, _device) = (model, options, device);
+        ClearGradients(); // moving a model leaves a tensor behind for each gradient
+        model.to(ScalarType.Float32); // weights of 16 bits would swallow small steps
+        model.to(device);
+        _optimizer = new TrainingOptimizer(model, options);
+        Average = options.EmaDecay > 0 ? new WeightAverage(model, options.EmaDecay) : null;
+    }
+
+    /// <summary>Number of steps done.</summary>
+    public int Done { get; private set; }
+
+    /// <summary>The moving average of the weights; null for none.</summary>
+    public WeightAverage? Average { get; }
+
+    /// <summary>All that later steps depend on. Parameters' own tensors, except numbers of steps, which belong to the open scope.</summary>
+    public IEnumerable<(string Name, Tensor Value)> State() =>
+    [
+        .. _model.named_parameters().Select(entry => ("model." + entry.name, (Tensor)entry.parameter)),
+        .. Average?.All.Select(entry => ("average." + entry.Name, entry.Average)) ?? [],
+        .. _optimizer.State(),
+    ];
+
+    /// <summary>Takes over what <see cref="State"/> of another process was.</summary>
+    /// <param name="file">Nothing is changed unless it has the tensors of <see cref="State"/>, and finite values.</param>
+    /// <param name="done">Number of steps that were done.</param>
+    /// <exception cref="InvalidDataException">A tensor is missing, not expected, of another shape or type, or not finite.</exception>
+    public void Restore(SafetensorsFile file, int done)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable noGradients = no_grad();
+        _optimizer.Prepare(file.Tensors.ContainsKey);
+        (string Name, Tensor Value)[] state = [.. State()];
+        StateFaults.Check(file, state, done);
+        foreach ((string name, Tensor value) in state)
+        {
+            using Tensor stored = file.Read(name);
+            value.copy_(stored);
+        }
+
+        _optimizer.RestoreSteps(name => file.Read(name).item<long>());
+        Done = done;
+    }
+
+    public void Begin(double learningRate)
+    {
+        (_learningRate, _firstCount, _images, _lossSum) = (learningRate, 0, 0, 0);
+        _model.train();
+        ClearGradients();
+        if (_model.Config.AttentionDropout > 0)
+            manual_seed(StableSeed.Of(_options.Seed, Done)); // so that a step drops the same, whatever came before
+    }
+
+    /// <summary>Adds the gradients of a batch.</summary>
+    /// <returns>The batch's mean loss.</returns>
+    /// <exception cref="InvalidOperationException">The loss is not finite; the model stays as it was.</exception>
+    public double Accumulate(TrainingBatch batch)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor loss = Loss(batch.PixelValues.to(_device), batch.Targets.to(_device));
+        double value = loss.to(float64).item<double>();
+        CheckFinite("loss", value);
+        if (_images == 0)
+            _firstCount = batch.Count;
+        if (batch.Count != _firstCount)
+            loss = loss * ((double)batch.Count / _firstCount); // each image counts the same
+        loss.backward();
+        _images += batch.Count;
+        _lossSum += value * batch.Count;
+        return value;
+    }
+
+    /// <summary>Changes the weights.</summary>
+    /// <returns>The mean loss over the images of the step, before it.</returns>
+    /// <exception cref="InvalidOperationException">The gradients are not finite; the model stays as it was.</exception>
+    public double Finish()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Parameter[] parameters = [.. _optimizer.WithGradient];
+        if (_images != _firstCount)
+        {
+            foreach (Parameter parameter in parameters)
+                parameter.grad!.mul_((double)_firstCount / _images); // of a sum over batches to the mean over images
+        }
+
+        CheckFinite("norm of the gradients", nn.utils.clip_grad_norm_(parameters, _options.MaxGradientNorm));
+        _optimizer.Step(_learningRate);
+        Done++;
+        Average?.Add(Done);
+        return _lossSum / _images;
+    }
+
+    /// <summary>The logits that the loss is of, in training and in evaluation mode alike.</summary>
+    /// <param name="pixelValues">[batch, 3, height, width], on the model's device.</param>
+    /// <returns>[batch, labels] each: one or two.</returns>
+    public Tensor[] Logits(Tensor pixelValues)
+    {
+        if (_options.ClassifierInput == SiglipClassifierInput.Mean)
+            return [_model.call(pixelValues)];
+        (Tensor ofMean, Tensor? ofPooled) = _model.ForwardBoth(pixelValues);
+        return ofPooled is null ? [ofMean] : _options.ClassifierInput == SiglipClassifierInput.Pooled ? [ofPooled] : [ofMean, ofPooled];
+    }
+
+    public void Dispose()
+    {
+        ClearGradients();
+        _optimizer.Dispose();
+        Average?.Dispose();
+    }
+
+    // Takes them away instead of filling them with zeros, as PyTorch does: what gets none in a step is not changed by it.
+    private void ClearGradients()
+    {
+        foreach (Parameter parameter in _model.parameters())
+            parameter.grad = null;
+    }
+
+    private Tensor Loss(Tensor pixelValues, Tensor targets)
+    {
+        Tensor[] losses = [.. Logits(pixelValues).Select(logits =>
+            nn.functional.cross_entropy(logits, targets, label_smoothing: _options.LabelSmoothing))];
+        return losses.Length == 1 ? losses[0] : (losses[0] + losses[1]) / 2;
+    }
+
+    private void CheckFinite(string name, double value)
+    {
+        if (double.IsFinite(value))
+            return;
+        string kept = Done == 0 ? "The model is as it was before the training." : $"The model is as step {Done} left it.";
+        throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"The {name} of step {Done + 1} is {value}, at the learning rate "
+            + $"{_learningRate:G4}: the training diverged. Try a lower learning rate than {_options.LearningRate}, a longer warm-up or a lower "
+            + $"MaxGradientNorm than {_options.MaxGradientNorm}; if it happens in the first step, look for start weights that are not finite. {kept}"));
+    }
+}
