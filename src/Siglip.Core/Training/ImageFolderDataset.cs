@@ -54,6 +54,10 @@ public sealed class ImageFolderDataset : ILabeledImages
             throw new InvalidDataException($"The folder '{folder}' {(empty ? "is empty" : "has no class folders")}; {Expected}.");
         }
 
+        if (ImageFolderSplits.IsDivided(folder))
+            throw new InvalidDataException($"The folder '{folder}' is divided into {string.Join(", ", classFolders.Select(Path.GetFileName))}, expected class folders; name "
+                + "one of its parts.");
+
         if (classFolders.Length < minimumClasses)
             throw new InvalidDataException($"The folder '{folder}' has one class only, '{Path.GetFileName(classFolders[0])}'; a classifier needs at "
                 + "least two: add a folder for each further class.");

@@ -17,6 +17,9 @@ public sealed class ImageFolderSplitsTests
         Assert.AreEqual(folder.File($"{train}/dog/a/2.png"), splits.Training.Images[1].Path);
         CollectionAssert.AreEqual((string[])[folder.File($"{train}/dog/notes.txt")], splits.Training.LeftOut.ToArray());
         Assert.AreEqual(folder.File(test), splits.TestFolder);
+        Assert.Contains(
+            "is divided into",
+            Assert.ThrowsExactly<InvalidDataException>(() => ImageFolderDataset.Open(folder.Path)).Message);
     }
 
     [TestMethod]
@@ -74,6 +77,7 @@ public sealed class ImageFolderSplitsTests
         using TemporaryFolder empty = With("train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "val/dog/notes.txt");
         Assert.Contains("holds no images", Refused(empty));
 
+        Assert.Contains("' is divided into train, val, expected class folders; name one of its parts.", Assert.ThrowsExactly<InvalidDataException>(() => ImageFolderDataset.Open(empty.Path, 1)).Message);
         Assert.ThrowsExactly<DirectoryNotFoundException>(() => ImageFolderSplits.Open(empty.File("none")));
 
         static string Refused(TemporaryFolder folder) => Assert.ThrowsExactly<InvalidDataException>(() => ImageFolderSplits.Open(folder.Path)).Message;

@@ -216,6 +216,9 @@ public sealed class TrainingSourceTests
         foreach (TrainingSourceOptions options in (TrainingSourceOptions[])[new() { BatchSize = 0 }, new() { Workers = 0 }, new() { ReadAhead = 0 }, new() { MaxMemory = -1 },
             new() { Augmentation = new() { MixupAlpha = -1 } }])
             Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => new TrainingSource(images, Processor, options));
+        var huge = new SiglipImageProcessor(new SiglipImageProcessorConfig { Height = 10_000, Width = 10_000 });
+        Assert.Contains("A batch of 2 images is too large, expected at most 1", Assert.ThrowsExactly<ArgumentException>(
+            () => new TrainingSource(images, huge, new TrainingSourceOptions { BatchSize = 2 })).Message);
         Assert.Contains("no images", Assert.ThrowsExactly<ArgumentException>(() => new TrainingSource(images.Slice(0, 0), Processor, new TrainingSourceOptions())).Message);
     }
 

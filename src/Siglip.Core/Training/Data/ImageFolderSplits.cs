@@ -23,7 +23,7 @@ public sealed record ImageFolderSplits(ImageFolderDataset Training, ImageFolderD
     public static ImageFolderSplits Open(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        string[] names = Directory.Exists(folder) ? [.. Directory.EnumerateDirectories(folder).Select(path => Path.GetFileName(path)).Where(name => !name.StartsWith('.'))] : [];
+        string[] names = FoldersIn(folder);
         if (!IsDivided(names))
             return new ImageFolderSplits(ImageFolderDataset.Open(folder), null, null);
 
@@ -42,6 +42,12 @@ public sealed record ImageFolderSplits(ImageFolderDataset Training, ImageFolderD
                 : throw new InvalidDataException($"The folder '{folder}' holds {string.Join(" and ", found)}, which mean the same; keep one of them.");
         }
     }
+
+    /// <summary>Whether a folder is divided, so that its own folders are not classes.</summary>
+    internal static bool IsDivided(string folder) => IsDivided(FoldersIn(folder));
+
+    private static string[] FoldersIn(string folder) =>
+        Directory.Exists(folder) ? [.. Directory.EnumerateDirectories(folder).Select(path => Path.GetFileName(path)).Where(name => !name.StartsWith('.'))] : [];
 
     private static bool IsDivided(string[] names) =>
         names.Any(name => TrainingNames.Contains(name, StringComparer.OrdinalIgnoreCase))

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -121,7 +122,8 @@ internal sealed class TrainingSource : ITrainingSource
     // Into torch's own memory: that of the batch is used again.
     private static Tensor Copy(Memory<float> values, long[] shape)
     {
-        using Tensor shared = tensor(values, shape);
-        return shared.clone();
+        Tensor copy = empty(shape, dtype: ScalarType.Float32);
+        MemoryMarshal.AsBytes(values.Span).CopyTo(copy.bytes);
+        return copy;
     }
 }

@@ -43,8 +43,9 @@ internal sealed record TrainingSourceOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(ReadAhead, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(MaxMemory);
         Augmentation.Validate();
-        if ((long)BatchSize * valuesOfImage > Array.MaxLength)
+        int most = Array.MaxLength / sizeof(float) / valuesOfImage;
+        if (BatchSize > most)
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"A batch of {BatchSize:N0} images is too large, expected at most "
-                + $"{Array.MaxLength / valuesOfImage:N0}; choose a smaller batch size."));
+                + $"{most:N0} (2 GiB of pixel values); choose a smaller batch size."));
     }
 }
