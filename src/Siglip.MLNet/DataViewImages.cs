@@ -53,7 +53,11 @@ internal sealed class DataViewImages : ILabeledImages
 
         var settings = new FeaturizerSettings
         {
-            InputColumnName = image.Name, Columns = [], Model = "", ImageFolder = imageFolder, ApplyExifOrientation = applyExifOrientation,
+            InputColumnName = image.Name,
+            Columns = [],
+            Model = "",
+            ImageFolder = imageFolder,
+            ApplyExifOrientation = applyExifOrientation,
         };
         using DataViewRowCursor cursor = data.GetRowCursor([label, image]);
         var images = new DataViewImages(ImageSource.Create(ImageGetter(cursor, image, kind), kind, settings), kind, NamesOf(label, key));

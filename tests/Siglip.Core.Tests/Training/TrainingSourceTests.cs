@@ -65,6 +65,22 @@ public sealed class TrainingSourceTests
     }
 
     [TestMethod]
+    public void Each_image_is_changed_in_its_own_way()
+    {
+        using TemporaryFolder folder = Cifar10Files.Write(imagesPerFile: 2);
+        var same = new CountedImages(Cifar10Dataset.OpenTraining(folder.Path), alwaysFirst: true);
+
+        float[] plain = Read(new TrainingSource(same, Processor, new TrainingSourceOptions { BatchSize = 10 }), 1).Single().PixelValues;
+        float[] cropped = Read(new TrainingSource(same, Processor, new TrainingSourceOptions { BatchSize = 10, Augmentation = Everything with { MixProbability = 0 } }), 1)
+            .Single().PixelValues;
+
+        Assert.AreEqual(1, DifferentImages(plain));
+        Assert.AreEqual(10, DifferentImages(cropped));
+
+        static int DifferentImages(float[] pixelValues) => pixelValues.Chunk(3 * 8 * 8).Select(image => string.Join(' ', image)).Distinct().Count();
+    }
+
+    [TestMethod]
     public void Without_augmentation_pixel_values_are_those_of_inference()
     {
         using var folder = new TemporaryFolder();
@@ -257,7 +273,7 @@ public sealed class TrainingSourceTests
         }
     }
 
-    private sealed class CountedImages(ILabeledImages images, Action<int>? loaded = null) : ILabeledImages
+    private sealed class CountedImages(ILabeledImages images, Action<int>? loaded = null, bool alwaysFirst = false) : ILabeledImages
     {
         private int _loads;
 
@@ -275,7 +291,7 @@ public sealed class TrainingSourceTests
         {
             int load = Interlocked.Increment(ref _loads);
             loaded?.Invoke(load);
-            return images.Load(index);
+            return images.Load(alwaysFirst ? 0 : index);
         }
     }
 }
