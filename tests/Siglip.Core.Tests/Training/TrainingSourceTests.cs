@@ -193,7 +193,7 @@ public sealed class TrainingSourceTests
     public void Leaving_early_ends_the_work_and_leaves_no_tensors()
     {
         using TemporaryFolder folder = Cifar10Files.Write(imagesPerFile: 20);
-        var images = new CountedImages(Cifar10Dataset.OpenTraining(folder.Path));
+        var images = new CountedImages(Cifar10Dataset.OpenTraining(folder.Path), _ => Thread.Sleep(20)); // so that a load is under way when the loop is left
         var source = new TrainingSource(images, Processor, new TrainingSourceOptions { BatchSize = 5, Augmentation = Everything, MaxMemory = 0 });
 
         Assert.AreEqual(0, TensorCount.LeftBy(() =>
@@ -205,10 +205,8 @@ public sealed class TrainingSourceTests
             }
         }));
 
-        int loads = images.Loads; // all workers have ended before the loop is left
-        Thread.Sleep(50);
-        Assert.AreEqual(loads, images.Loads);
-        Assert.AreEqual(0, TensorCount.LeftBy(() => Read(source, 1)));
+        Assert.AreEqual(0, images.UnderWay);
+        Assert.AreEqual(0, TensorCount.LeftBy(() => Read(source, 1, firstBatch: 18)));
     }
 
     [TestMethod]
@@ -275,9 +273,11 @@ public sealed class TrainingSourceTests
 
     private sealed class CountedImages(ILabeledImages images, Action<int>? loaded = null, bool alwaysFirst = false) : ILabeledImages
     {
-        private int _loads;
+        private int _loads, _underWay;
 
         public int Loads => Volatile.Read(ref _loads);
+
+        public int UnderWay => Volatile.Read(ref _underWay);
 
         public IReadOnlyList<string> Labels => images.Labels;
 
@@ -289,9 +289,12 @@ public sealed class TrainingSourceTests
 
         public RgbImage Load(int index)
         {
+            Interlocked.Increment(ref _underWay);
             int load = Interlocked.Increment(ref _loads);
             loaded?.Invoke(load);
-            return images.Load(alwaysFirst ? 0 : index);
+            RgbImage image = images.Load(alwaysFirst ? 0 : index);
+            Interlocked.Decrement(ref _underWay);
+            return image;
         }
     }
 }
