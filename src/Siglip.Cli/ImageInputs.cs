@@ -51,6 +51,14 @@ internal static class ImageInputs
         return dataset;
     }
 
+    /// <summary>Opens a folder of class folders, or one divided into train and val, and says what of it is left out; see <see cref="ImageFolderSplits.Open"/>.</summary>
+    public static ImageFolderSplits OpenSplits(string folder)
+    {
+        var splits = ImageFolderSplits.Open(folder);
+        NoteLeftOut([.. splits.Training.LeftOut, .. splits.Validation?.LeftOut ?? []], folder);
+        return splits;
+    }
+
     private static void NoteLeftOut(IReadOnlyList<string> files, string where)
     {
         if (files.Count > 0)

@@ -313,6 +313,23 @@ public sealed class CheckpointVerbTests
     }
 
     [TestMethod]
+    public void Finetune_takes_a_folder_that_is_divided_into_train_and_val()
+    {
+        using var folder = new TestFolder();
+        folder.WriteImages("images/train", perClass: 1);
+        string validation = folder.WriteImages("images/val", perClass: 3);
+
+        SiglipResult result = SiglipProcess.Run(folder.Path, "finetune", "images", "--model", "nano", "--output", "out", "--epochs", "1").Succeeded();
+
+        Assert.Contains("Accuracy on 6 held-out images:", result.Output);
+        SiglipProcess.Run(folder.Path, "train", "images", "--output", "model.zip").Failed("The folder 'images' is divided into train, val, expected class folders; name one of its parts.");
+        Directory.Move(Path.Combine(validation, "frog"), Path.Combine(validation, "toad"));
+        SiglipProcess.Run(folder.Path, "finetune", "images", "--model", "nano", "--output", "other").Failed("differ: 'frog' is only in the former, 'toad' is only in the latter");
+        SiglipProcess.Run(folder.Path, "finetune", Path.Combine("images", "train"), "--validation", Path.Combine("images", "val"), "--model", "nano", "--output", "other")
+            .Failed("differ: 'frog' is only in the former, 'toad' is only in the latter");
+    }
+
+    [TestMethod]
     public void Finetune_refuses_a_folder_that_would_hide_its_preprocessing_before_it_trains()
     {
         using var folder = new TestFolder();

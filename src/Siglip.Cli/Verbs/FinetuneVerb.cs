@@ -12,13 +12,13 @@ internal static class FinetuneVerb
     public static Command Create()
     {
         var defaults = new SiglipTrainingOptions();
-        var folder = new Argument<string>("FOLDER") { Description = "The training images, in one folder per class." };
+        var folder = new Argument<string>("FOLDER") { Description = "The training images, in one folder per class; or a folder that is divided into train and val, with those in them." };
         var config = new Option<string?>("--config") { Description = "A config.json, or the name of a known checkpoint of the Hugging Face hub (siglip info --variants lists them), of which the architecture is taken: a model with random weights is trained from scratch." };
         var model = new Option<string?>("--model") { Description = "A checkpoint's folder, or nano: its vision transformer is trained further, with a new classifier unless it has one for the same classes." };
         var output = new Option<string>("--output") { Description = "The folder that gets config.json, preprocessor_config.json and model.safetensors.", Required = true };
         var overwrite = new Option<bool>("--overwrite") { Description = "Replace a checkpoint that is in the output folder." };
-        var validation = new Option<string?>("--validation") { Description = "Images to measure with, in folders of the same classes." };
-        var share = new Option<double>("--validation-share") { Description = "Without --validation: share of each class held out to measure with; 0 for none.", DefaultValueFactory = _ => 0.1 };
+        var validation = new Option<string?>("--validation") { Description = "Images to measure with, in folders of the same classes; by default those of FOLDER/val, if there are any." };
+        var share = new Option<double>("--validation-share") { Description = "Without --validation and FOLDER/val: share of each class held out to measure with; 0 for none.", DefaultValueFactory = _ => 0.1 };
         var epochs = new Option<int>("--epochs") { Description = "Passes over the training images.", DefaultValueFactory = _ => defaults.Epochs };
         var batchSize = new Option<int>("--batch-size") { Description = "Images in one step.", DefaultValueFactory = _ => defaults.BatchSize };
         var learningRate = new Option<double>("--learning-rate") { Description = "Highest learning rate of AdamW.", DefaultValueFactory = _ => defaults.LearningRate };
@@ -77,8 +77,13 @@ internal static class FinetuneVerb
         PretrainedFolder.CheckReadBack(output);
         CommonOptions.GpuDeviceId(options.Device); // refused before anything is read
         (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor)? architecture = configPath is null ? null : ReadArchitecture(configPath);
-        ImageFolderDataset training = ImageInputs.OpenDataset(folder);
-        ImageFolderDataset? validation = validationFolder is null ? null : ImageInputs.OpenDataset(validationFolder);
+        (ImageFolderDataset training, ImageFolderDataset? validation, _) = ImageInputs.OpenSplits(folder);
+        if (validationFolder is not null)
+        {
+            validation = ImageInputs.OpenDataset(validationFolder, minimumClasses: 1);
+            validation.RequireClassesOf(training);
+        }
+
         if (validation is null && validationShare > 0)
             (training, validation) = training.Split(validationShare, options.Seed);
 

@@ -13,8 +13,16 @@ internal readonly record struct ImageShift(int Right, int Down, bool Flip)
         return new ImageShift(random.Next(-most, most + 1), random.Next(-most, most + 1), random.Next(2) == 1);
     }
 
+    public static ImageShift Draw(Random random, int height, int width, SiglipAugmentationOptions options)
+    {
+        int most = options.MaxShift == 0 ? 0 : Math.Max(1, (int)(Math.Min(height, width) * options.MaxShift));
+        return new ImageShift(random.Next(-most, most + 1), random.Next(-most, most + 1), random.NextDouble() < options.FlipProbability);
+    }
+
     public RgbImage Apply(RgbImage image)
     {
+        if (this == default)
+            return image;
         (int width, int height) = (image.Width, image.Height);
         byte[] result = new byte[image.Data.Length]; // black
         for (int y = Math.Max(0, Down); y < Math.Min(height, height + Down); y++)

@@ -1,0 +1,182 @@
+using System.Globalization;
+using System.Reflection;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Siglip.Core;
+using Siglip.MLNet.Internals;
+
+namespace Siglip.MLNet;
+
+/// <summary>The labelled images of a data view, to train on: rows are read once, in order; images are decoded whenever they are asked for.</summary>
+/// <remarks>
+/// Training reads images in random order, which a data view does not give. So paths, or encoded images, are kept; an <see cref="MLImage"/> is valid until the
+/// next row only, so its pixels are kept, up to a limit.
+/// </remarks>
+internal sealed class DataViewImages : ILabeledImages
+{
+    private const string KeyValues = "KeyValues";
+
+    private readonly ImageSource _source;
+    private readonly ImageColumnKind _kind;
+    private readonly List<(long Row, int Label)> _rows = []; // by slot
+    private readonly List<RgbImage?> _pixels = []; // by slot, of MLImage columns
+    private readonly Dictionary<int, Exception> _faults = []; // by slot
+
+    private DataViewImages(ImageSource source, ImageColumnKind kind, IReadOnlyList<string> labels) => (_source, _kind, Labels) = (source, kind, labels);
+
+    public IReadOnlyList<string> Labels { get; }
+
+    public int Count => _rows.Count;
+
+    /// <summary>Rows whose label is missing; they are left out, as ML.NET's trainers do.</summary>
+    public int WithoutLabel { get; private set; }
+
+    /// <summary>Reads the rows.</summary>
+    /// <param name="data">The data view; its cursor is moved once.</param>
+    /// <param name="labelColumnName">A column of keys.</param>
+    /// <param name="imageColumnName">A column of images, encoded images or paths.</param>
+    /// <param name="imageFolder">Where relative paths start; null for the current folder.</param>
+    /// <param name="applyExifOrientation">Whether images are turned as their EXIF data say; not those that are decoded already.</param>
+    /// <param name="maxMemory">The most bytes that decoded images (<see cref="MLImage"/>) may take.</param>
+    /// <param name="cancellationToken">Ends it before the next row.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or of a wrong type.</exception>
+    /// <exception cref="InvalidOperationException">The decoded images take too much memory.</exception>
+    public static DataViewImages Read(
+        IDataView data, string labelColumnName, string imageColumnName, string? imageFolder = null, bool applyExifOrientation = false, long maxMemory = 1L << 30,
+        CancellationToken cancellationToken = default)
+    {
+        DataViewSchema.Column label = Column(labelColumnName), image = Column(imageColumnName);
+        if (label.Type is not KeyDataViewType key)
+            throw Environments.SchemaMismatch(nameof(data), label.Name, "a key (use MapValueToKey first)", label.Type.ToString()!);
+        ImageColumnKind kind = FeaturizedSchema.KindOf(image.Type)
+            ?? throw Environments.SchemaMismatch(nameof(data), image.Name, FeaturizedSchema.ExpectedTypes, image.Type.ToString()!);
+
+        var settings = new FeaturizerSettings
+        {
+            InputColumnName = image.Name,
+            Columns = [],
+            Model = "",
+            ImageFolder = imageFolder,
+            ApplyExifOrientation = applyExifOrientation,
+        };
+        using DataViewRowCursor cursor = data.GetRowCursor([label, image]);
+        var images = new DataViewImages(ImageSource.Create(ImageGetter(cursor, image, kind), kind, settings), kind, NamesOf(label, key));
+        images.Read(cursor, KeyGetter(cursor, label), image.Name, maxMemory, cancellationToken);
+        return images;
+
+        DataViewSchema.Column Column(string name) => data.Schema.GetColumnOrNull(name) ?? throw Environments.MissingColumn(nameof(data), name);
+    }
+
+    public int LabelOf(int index) => _rows[index].Label;
+
+    public string NameOf(int index)
+    {
+        string row = string.Create(CultureInfo.InvariantCulture, $"row {_rows[index].Row}");
+        return _kind == ImageColumnKind.Path && !_faults.ContainsKey(index) && _source.NameOf(index) is { } path ? $"'{path}' ({row})" : $"the image of {row}";
+    }
+
+    public RgbImage Load(int index)
+    {
+        if (_faults.TryGetValue(index, out Exception? fault))
+            throw Bad(index, fault);
+        if (_kind == ImageColumnKind.Image)
+            return _pixels[index]!;
+        try
+        {
+            return _source.Decode(index);
+        }
+        catch (InvalidDataException e)
+        {
+            throw Bad(index, e);
+        }
+    }
+
+    private void Read(DataViewRowCursor cursor, Func<ulong> key, string column, long maxMemory, CancellationToken cancellationToken)
+    {
+        long bytes = 0;
+        while (cursor.MoveNext())
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            ulong label = key();
+            if (label == 0 || label > (ulong)Labels.Count)
+            {
+                WithoutLabel++;
+                continue;
+            }
+
+            int slot = _rows.Count;
+            _rows.Add((cursor.Position, (int)(label - 1)));
+            RgbImage? pixels = ReadImage(slot);
+            bytes += pixels?.Data.Length ?? 0;
+            if (bytes > maxMemory)
+                throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"The first {Count:N0} images of column '{column}' take {bytes:N0} bytes, "
+                    + $"at most {maxMemory:N0} are kept; name a column of paths or of encoded images instead, of which each image is decoded when it is needed."));
+            _pixels.Add(pixels);
+        }
+    }
+
+    // A bad image is an error when it is asked for, so that the training decides whether to skip it.
+    private RgbImage? ReadImage(int slot)
+    {
+        try
+        {
+            _source.Read(slot);
+            return _kind == ImageColumnKind.Image ? _source.Decode(slot) : null;
+        }
+        catch (Exception e)
+        {
+            _faults[slot] = e;
+            return null;
+        }
+    }
+
+    private InvalidDataException Bad(int index, Exception fault) =>
+        new(string.Create(CultureInfo.InvariantCulture, $"Row {_rows[index].Row}: {Sentences.Of(fault)}"), fault);
+
+    private static Delegate ImageGetter(DataViewRowCursor cursor, DataViewSchema.Column column, ImageColumnKind kind) => kind switch
+    {
+        ImageColumnKind.Path => cursor.GetGetter<ReadOnlyMemory<char>>(column),
+        ImageColumnKind.Bytes => cursor.GetGetter<VBuffer<byte>>(column),
+        _ => cursor.GetGetter<MLImage>(column),
+    };
+
+    private static Func<ulong> KeyGetter(DataViewRowCursor cursor, DataViewSchema.Column column)
+    {
+        return column.Type.RawType switch
+        {
+            Type type when type == typeof(byte) => Of<byte>(value => value),
+            Type type when type == typeof(ushort) => Of<ushort>(value => value),
+            Type type when type == typeof(uint) => Of<uint>(value => value),
+            _ => Of<ulong>(value => value),
+        };
+
+        Func<ulong> Of<T>(Func<T, ulong> widen)
+        {
+            ValueGetter<T> getter = cursor.GetGetter<T>(column);
+            T value = default!;
+            return () =>
+            {
+                getter(ref value);
+                return widen(value);
+            };
+        }
+    }
+
+    // The values that the keys stand for, of whatever type; without them, numbers from 0.
+    private static string[] NamesOf(DataViewSchema.Column column, KeyDataViewType key)
+    {
+        if (key.Count > int.MaxValue)
+            throw Environments.SchemaMismatch("data", column.Name, "a key of a known number of classes (use MapValueToKey)", key.ToString()!);
+        if (column.Annotations.Schema.GetColumnOrNull(KeyValues) is not { Type: VectorDataViewType values })
+            return [.. Enumerable.Range(0, (int)key.Count).Select(label => label.ToString(CultureInfo.InvariantCulture))];
+        return (string[])typeof(DataViewImages).GetMethod(nameof(Names), BindingFlags.NonPublic | BindingFlags.Static)!
+            .MakeGenericMethod(values.ItemType.RawType).Invoke(null, [column])!;
+    }
+
+    private static string[] Names<T>(DataViewSchema.Column column)
+    {
+        VBuffer<T> values = default;
+        column.Annotations.GetValue(KeyValues, ref values);
+        return [.. values.DenseValues().Select(value => string.Create(CultureInfo.InvariantCulture, $"{value}"))];
+    }
+}
