@@ -7,12 +7,6 @@ namespace Siglip.Core;
 /// <remarks>The same as a random crop of the image padded with black.</remarks>
 internal readonly record struct ImageShift(int Right, int Down, bool Flip)
 {
-    public static ImageShift Draw(Random random, int height, int width)
-    {
-        int most = Math.Max(1, Math.Min(height, width) / 8);
-        return new ImageShift(random.Next(-most, most + 1), random.Next(-most, most + 1), random.Next(2) == 1);
-    }
-
     public static ImageShift Draw(Random random, int height, int width, SiglipAugmentationOptions options)
     {
         int most = options.MaxShift == 0 ? 0 : Math.Max(1, (int)(Math.Min(height, width) * options.MaxShift));

@@ -52,7 +52,7 @@ public sealed class SiglipTrainer : IDisposable
         CancellationToken cancellationToken = default)
     {
         CheckLabels(training);
-        Train(FolderTrainingSource.ToLearnFrom(training, _processor, _options), validation is null ? null : ToMeasureWith(validation), progress, cancellationToken);
+        Train(TrainingSource.ToLearnFrom(training, _processor, _options), validation is null ? null : ToMeasureWith(validation), progress, cancellationToken);
     }
 
     /// <summary>Measures the model's classifier; afterwards the model is in evaluation mode.</summary>
@@ -110,10 +110,10 @@ public sealed class SiglipTrainer : IDisposable
         return new SiglipEvaluation(_model.Labels, confusion, lossSum / count);
     }
 
-    private FolderTrainingSource ToMeasureWith(ImageFolderDataset dataset)
+    private TrainingSource ToMeasureWith(ImageFolderDataset dataset)
     {
         CheckLabels(dataset);
-        return FolderTrainingSource.ToMeasureWith(dataset, _processor, _options);
+        return TrainingSource.ToMeasureWith(dataset, _processor, _options);
     }
 
     private void CheckLabels(ImageFolderDataset dataset)

@@ -25,19 +25,6 @@ public sealed class ImageShiftTests
         CollectionAssert.AreEqual((byte[])[2, 1, 0, 5, 4, 0], Red(new ImageShift(1, 0, true).Apply(Numbered(3, 2))));
     }
 
-    [TestMethod]
-    public void Drawn_shifts_stay_within_an_eighth_and_flip_half_of_the_time()
-    {
-        var random = new Random(4);
-        ImageShift[] shifts = [.. Enumerable.Range(0, 1000).Select(_ => ImageShift.Draw(random, 32, 32))];
-
-        Assert.AreEqual(4, shifts.Max(shift => shift.Right));
-        Assert.AreEqual(-4, shifts.Min(shift => shift.Right));
-        Assert.AreEqual(4, shifts.Max(shift => shift.Down));
-        Assert.AreEqual(-4, shifts.Min(shift => shift.Down));
-        Assert.AreEqual(500, shifts.Count(shift => shift.Flip), 100);
-    }
-
     // Red counts the pixels from 1.
     private static RgbImage Numbered(int width, int height) =>
         new(width, height, [.. Enumerable.Range(1, width * height).SelectMany(i => (byte[])[(byte)i, 0, 0])]);

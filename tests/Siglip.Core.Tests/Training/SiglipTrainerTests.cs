@@ -260,7 +260,7 @@ public sealed class SiglipTrainerTests
     {
         using var folder = new TemporaryFolder();
         ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 4);
-        var source = FolderTrainingSource.ToLearnFrom(dataset, new SiglipImageProcessor(ColouredImages.Processor), new SiglipTrainingOptions { BatchSize = 3, Seed = 2 });
+        var source = TrainingSource.ToLearnFrom(dataset, new SiglipImageProcessor(ColouredImages.Processor), new SiglipTrainingOptions { BatchSize = 3, Seed = 2 });
         using DisposeScope scope = NewDisposeScope();
 
         TrainingBatch[] all = [.. source.Batches(2, 0, default)], rest = [.. source.Batches(2, 1, default)], otherEpoch = [.. source.Batches(3, 0, default)];

@@ -90,7 +90,7 @@ public sealed class TrainingStateTests
         {
             var validation = new CancellingSource(cancellation, dataset.Labels);
             Assert.ThrowsExactly<OperationCanceledException>(() => trainer.Train(
-                FolderTrainingSource.ToLearnFrom(dataset, new SiglipImageProcessor(ColouredImages.Processor), options), validation, new Report(_ => { }), cancellation.Token));
+                TrainingSource.ToLearnFrom(dataset, new SiglipImageProcessor(ColouredImages.Processor), options), validation, new Report(_ => { }), cancellation.Token));
         }
 
         Assert.AreEqual(expected, Train(options with { Resume = true }, dataset, folder, state => steps.Add(state.EndOfEpoch ? -state.Step : state.Step)));

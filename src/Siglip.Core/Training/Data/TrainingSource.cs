@@ -31,6 +31,23 @@ internal sealed class TrainingSource : ITrainingSource
         _prepared = new PreparedImages(images, processor, options);
     }
 
+    /// <summary>The images shuffled, and augmented if the options say so.</summary>
+    public static TrainingSource ToLearnFrom(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options) => new(images, processor, new TrainingSourceOptions
+    {
+        BatchSize = options.BatchSize,
+        Seed = options.Seed,
+        Shuffle = true,
+        Augmentation = options.Augment ? new SiglipAugmentationOptions() : SiglipAugmentationOptions.None,
+    });
+
+    /// <summary>The images as they are, in their order.</summary>
+    public static TrainingSource ToMeasureWith(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options) => new(images, processor, new TrainingSourceOptions
+    {
+        BatchSize = options.BatchSize,
+        Shuffle = false,
+        Augmentation = SiglipAugmentationOptions.None,
+    });
+
     public int Count => _images.Count;
 
     public IReadOnlyList<string> Labels => _images.Labels;
