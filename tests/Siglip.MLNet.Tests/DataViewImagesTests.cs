@@ -84,7 +84,7 @@ public sealed class DataViewImagesTests
         IDataView view = Keyed(_mlContext.Data.LoadFromEnumerable(rows));
 
         Assert.AreEqual("Row 1: The path is empty.", Refused("Path", 1));
-        Assert.StartsWith("Row 1: the bytes", Refused("Bytes", 1));
+        Assert.StartsWith("Row 1: the encoded image", Refused("Bytes", 1));
         Assert.AreEqual("Row 2: There are no bytes.", Refused("Bytes", 2));
         Assert.AreEqual("Row 0: The image is missing (null).", Refused("Image", 0));
         Assert.AreEqual(16, DataViewImages.Read(view, "Label", "Bytes").Load(0).Width);
