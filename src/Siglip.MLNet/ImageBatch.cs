@@ -85,7 +85,7 @@ internal sealed class ImageBatch
         _transformer.CheckAlive();
         if (_source.CanDecodeLater)
         {
-            if (_cache is not null)
+            if (_cache is not null) // no threads for nothing
                 ForEach(count, LookUp);
             for (int slot = 0; slot < count; slot++)
                 Place(slot);
@@ -202,11 +202,11 @@ internal sealed class ImageBatch
     private static bool IsOfImage(Exception exception) => exception is IOException or InvalidDataException or UnauthorizedAccessException
         or ArgumentException or NotSupportedException;
 
-    private void LookUp(int slot) => Try(slot, () =>
+    private void LookUp(int slot)
     {
-        if (_cache is not null)
-            _known[slot] = _cache.Find(_keys[slot] = _source.KeyOf(slot, _cache.Space), _outputs);
-    });
+        if (_cache is { } cache)
+            Try(slot, () => _known[slot] = cache.Find(_keys[slot] = _source.KeyOf(slot, cache.Space), _outputs));
+    }
 
     /// <summary>Gives the slot's image a place in the forward pass, unless it is known, or has one already. One slot after the other.</summary>
     private void Place(int slot)

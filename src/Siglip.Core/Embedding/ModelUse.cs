@@ -46,6 +46,7 @@ internal sealed class ModelUse : IDisposable
                 use.IsShared = use._loaded.Model is not null;
                 use._loaded.Model ??= Load(checkpoint, precision, device);
             }
+
             return use;
         }
         catch
