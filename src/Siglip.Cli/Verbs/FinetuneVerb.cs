@@ -28,6 +28,13 @@ internal static class FinetuneVerb
         var seed = new Option<int>("--seed") { Description = "Decides the first weights, the order and the augmentation.", DefaultValueFactory = _ => defaults.Seed };
         var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:N.", DefaultValueFactory = _ => defaults.Device };
         var dtype = new Option<string>("--dtype") { Description = "How the weights are stored.", DefaultValueFactory = _ => "float32" };
+        var mimetic = new Option<bool>("--mimetic") { Description = "Start weights by mimetic initialization." };
+        var patchDropout = new Option<double>("--patch-dropout") { Description = "Share of patches left out." };
+        var patchDropoutEpochs = new Option<int?>("--patch-dropout-epochs") { Description = "Epochs that leave out patches." };
+        var ema = new Option<double>("--ema-decay") { Description = "Decay of the moving average of the weights." };
+        var colours = new Option<int>("--colour-operations") { Description = "Random changes of colours." };
+        var cutmix = new Option<double>("--cutmix") { Description = "Alpha of CutMix." };
+        var state = new Option<string?>("--state") { Description = "State file." };
         dtype.Precision();
         seed.Within(int.MinValue);
         share.Accept(value => value is >= 0 and < 1, "a number of at least 0 and below 1");
@@ -39,7 +46,7 @@ internal static class FinetuneVerb
 
         var command = new Command("finetune", "Train a vision transformer and its classifier on folders of images.")
         {
-            folder, config, model, output, overwrite, validation, share, epochs, batchSize, learningRate, weightDecay, labelSmoothing, noAugment, seed, device, dtype,
+            folder, config, model, output, overwrite, validation, share, epochs, batchSize, learningRate, weightDecay, labelSmoothing, noAugment, seed, device, dtype, mimetic, patchDropout, patchDropoutEpochs, ema, colours, cutmix, state,
         };
         command.Validators.Add(result =>
         {
@@ -50,7 +57,7 @@ internal static class FinetuneVerb
         });
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(folder), parsed.GetValue(config), parsed.GetValue(model), parsed.GetRequiredValue(output), parsed.GetValue(overwrite), parsed.GetValue(validation),
-            parsed.GetValue(share), CommonOptions.PrecisionOf(parsed.GetRequiredValue(dtype))!.Value.ToDtype(),
+            parsed.GetValue(share), CommonOptions.PrecisionOf(parsed.GetRequiredValue(dtype))!.Value.ToDtype(), parsed.GetValue(mimetic),
             new SiglipTrainingOptions
             {
                 Epochs = parsed.GetValue(epochs),
@@ -58,7 +65,12 @@ internal static class FinetuneVerb
                 LearningRate = parsed.GetValue(learningRate),
                 WeightDecay = parsed.GetValue(weightDecay),
                 LabelSmoothing = parsed.GetValue(labelSmoothing),
-                Augment = !parsed.GetValue(noAugment),
+                Augmentation = parsed.GetValue(noAugment) ? SiglipAugmentationOptions.None : new SiglipAugmentationOptions { ColourOperations = parsed.GetValue(colours), CutMixAlpha = parsed.GetValue(cutmix) },
+                PatchDropout = parsed.GetValue(patchDropout),
+                PatchDropoutEpochs = parsed.GetValue(patchDropoutEpochs),
+                EmaDecay = parsed.GetValue(ema),
+                StatePath = parsed.GetValue(state),
+                Resume = parsed.GetValue(state) is not null,
                 Seed = parsed.GetValue(seed),
                 Device = parsed.GetRequiredValue(device),
             },
@@ -67,7 +79,7 @@ internal static class FinetuneVerb
     }
 
     private static int Run(
-        string folder, string? configPath, string? modelName, string output, bool overwrite, string? validationFolder, double validationShare, torch.ScalarType storedDtype,
+        string folder, string? configPath, string? modelName, string output, bool overwrite, string? validationFolder, double validationShare, torch.ScalarType storedDtype, bool mimetic,
         SiglipTrainingOptions options, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
@@ -93,6 +105,8 @@ internal static class FinetuneVerb
             ? (new SiglipForImageClassification(scratch.Config, training.Labels), scratch.Processor)
             : FromCheckpoint(modelName!, training.Labels);
         using SiglipForImageClassification ownedModel = model;
+        if (mimetic)
+            model.InitializeMimetic();
         using var trainer = new SiglipTrainer(model, processor, options);
         Console.Error.WriteLine($"Training {model.parameters().Sum(parameter => parameter.numel()):N0} parameters on {training.Images.Count:N0} images of "
             + $"{training.Labels.Count} classes, {validation?.Images.Count ?? 0:N0} held out.");

@@ -47,6 +47,40 @@ internal static class Initialization
         weight.erfinv_().mul_(deviation * Math.Sqrt(2)).clamp_(-2 * deviation, 2 * deviation);
     }
 
+    /// <summary>Gives two matrices W and V values so that WᵀV is about <paramref name="noise"/> times normal noise of variance 1 / columns, plus
+    /// <paramref name="identity"/> times the identity: the best approximation of their number of rows.</summary>
+    /// <param name="first">[rows, columns], rows ≤ columns.</param>
+    /// <param name="second">The same.</param>
+    /// <param name="noise">Weight of the noise.</param>
+    /// <param name="identity">Weight of the identity.</param>
+    public static void Mimetic(Tensor first, Tensor second, double noise, double identity)
+    {
+        using var noGradients = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        long rows = first.shape[0], columns = first.shape[1];
+        Tensor product = (randn(columns, columns) * (noise / Math.Sqrt(columns))) + (eye(columns) * identity);
+        (Tensor left, Tensor values, Tensor right) = linalg.svd(product, fullMatrices: false); // product = left · diag(values) · right
+        Tensor roots = values.narrow(0, 0, rows).sqrt().unsqueeze(1); // [rows, 1]
+        first.detach().copy_(left.narrow(1, 0, rows).t() * roots);
+        second.detach().copy_(right.narrow(0, 0, rows) * roots);
+    }
+
+    /// <summary>Position embeddings of sines and cosines: half of the dimensions tell the row, half the column ("An Empirical Study of Training Self-Supervised
+    /// Vision Transformers", 2021).</summary>
+    /// <param name="weight">[side · side, hidden].</param>
+    /// <param name="side">Number of rows and of columns.</param>
+    public static void SineCosine(Tensor weight, long side)
+    {
+        using var noGradients = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        long hidden = weight.shape[1], quarter = (hidden + 3) / 4;
+        Tensor frequencies = pow(10_000, arange(quarter, dtype: ScalarType.Float32) / -quarter); // [quarter]
+        Tensor angles = arange(side, dtype: ScalarType.Float32).unsqueeze(1) * frequencies; // [side, quarter]
+        Tensor positions = cat([angles.sin(), angles.cos()], 1); // [side, 2 · quarter]
+        Tensor rows = positions.repeat_interleave(side, 0), columns = positions.repeat(side, 1); // [side · side, 2 · quarter]
+        weight.detach().copy_(cat([rows, columns], 1).narrow(1, 0, hidden));
+    }
+
     private sealed class Skipping : IDisposable
     {
         public void Dispose() => _skipped = false;

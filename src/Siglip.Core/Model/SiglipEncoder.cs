@@ -42,6 +42,12 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
         return current.MoveToOuterDisposeScope();
     }
 
+    internal void InitializeMimetic()
+    {
+        foreach (SiglipEncoderLayer layer in layers)
+            layer.InitializeMimetic();
+    }
+
     /// <summary>Computes all layers and keeps what lies between them.</summary>
     /// <param name="hiddenStates">[batch, patches, hidden].</param>
     /// <param name="attentionMask">As above.</param>

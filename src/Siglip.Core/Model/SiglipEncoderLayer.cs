@@ -42,6 +42,8 @@ public sealed class SiglipEncoderLayer : nn.Module<Tensor, Tensor>
         return (hiddenStates + mlp.call(layer_norm2.call(hiddenStates))).MoveToOuterDisposeScope();
     }
 
+    internal void InitializeMimetic() => self_attn.InitializeMimetic();
+
     /// <summary>Computes the layer, and returns its attention weights too.</summary>
     /// <param name="hiddenStates">[batch, patches, hidden].</param>
     /// <param name="attentionMask">Boolean [batch, 1, 1, patches], true for those that are attended to; null for all.</param>

@@ -48,27 +48,39 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
     /// <param name="pixelValues">[batch, channels, height, width].</param>
     /// <returns>[batch, labels].</returns>
     /// <exception cref="ArgumentException">The shape is another one.</exception>
-    public override Tensor forward(Tensor pixelValues) => Forward(pixelValues, interpolatePositionEncoding: false);
+    public override Tensor forward(Tensor pixelValues) => OfMean(pixelValues, new SiglipForwardOptions());
 
     /// <summary>Computes the logits of images, of any size of at least one patch if the position embeddings may be interpolated.</summary>
     /// <param name="pixelValues">[batch, channels, height, width].</param>
     /// <param name="interpolatePositionEncoding">Whether to interpolate the position embeddings to the images' grid of patches.</param>
     /// <returns>[batch, labels].</returns>
     /// <exception cref="ArgumentException">The shape is another one.</exception>
-    public Tensor Forward(Tensor pixelValues, bool interpolatePositionEncoding)
+    public Tensor Forward(Tensor pixelValues, bool interpolatePositionEncoding) =>
+        OfMean(pixelValues, new SiglipForwardOptions { InterpolatePositionEncoding = interpolatePositionEncoding });
+
+    /// <summary>Gives the vision transformer the start weights of "Mimetic Initialization of Self-Attention Layers" (Trockman and Kolter, 2023), and position
+    /// embeddings of sines and cosines, drawn from torch's generator: a model that is trained from scratch on few images learns much faster.</summary>
+    public void InitializeMimetic() => vision_model.InitializeMimetic();
+
+    /// <summary>Computes the logits of the mean patch embedding, without the pooling head.</summary>
+    /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <param name="options">Which images are accepted, and which patches are left out.</param>
+    /// <returns>[batch, labels].</returns>
+    internal Tensor OfMean(Tensor pixelValues, SiglipForwardOptions options)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor patches = vision_model.Forward(pixelValues, interpolatePositionEncoding); // [batch, patches, hidden]
+        Tensor patches = vision_model.ForwardPatches(pixelValues, options); // [batch, patches, hidden]
         return classifier.call(patches.mean([1])).MoveToOuterDisposeScope(); // [batch, labels]
     }
 
     /// <summary>Computes the logits of the mean patch embedding, and those that the same classifier gives for the pooled embedding.</summary>
     /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <param name="options">Which images are accepted, and which patches are left out.</param>
     /// <returns>[batch, labels] each; the second is null if the model has no pooling head.</returns>
-    internal (Tensor OfMean, Tensor? OfPooled) ForwardBoth(Tensor pixelValues)
+    internal (Tensor OfMean, Tensor? OfPooled) ForwardBoth(Tensor pixelValues, SiglipForwardOptions options)
     {
         using DisposeScope scope = NewDisposeScope();
-        SiglipVisionOutput output = vision_model.Forward(pixelValues, new SiglipForwardOptions());
+        SiglipVisionOutput output = vision_model.Forward(pixelValues, options);
         Tensor ofMean = classifier.call(output.LastHiddenState.mean([1])); // [batch, labels]
         Tensor? ofPooled = output.PoolerOutput is { } pooled ? classifier.call(pooled) : null; // [batch, labels]
         return (ofMean.MoveToOuterDisposeScope(), ofPooled?.MoveToOuterDisposeScope());

@@ -13,4 +13,7 @@ public sealed record SiglipForwardOptions
     /// Accept images of any size of at least one patch, and interpolate the position embeddings (bicubic) to their grid. The default is false.
     /// </summary>
     public bool InterpolatePositionEncoding { get; init; }
+
+    /// <summary>Share of each image's patches, drawn from torch's generator, that is left out after they are embedded: for training. From 0 to below 1.</summary>
+    internal double PatchDropout { get; init; }
 }

@@ -53,6 +53,12 @@ public sealed class SiglipVisionEmbeddings : nn.Module<Tensor, Tensor>
         return (patches + PositionEmbeddings(rows, columns)).MoveToOuterDisposeScope();
     }
 
+    internal void InitializeMimetic()
+    {
+        long side = _config.ImageSize / _config.PatchSize;
+        Initialization.SineCosine(position_embedding.weight!, side);
+    }
+
     // [patches, hidden] or [1, patches, hidden]
     private Tensor PositionEmbeddings(long rows, long columns)
     {

@@ -48,5 +48,6 @@ public sealed class SiglipVisionModel : nn.Module<Tensor, Tensor>
     public SiglipVisionOutput Forward(Tensor pixelValues, SiglipForwardOptions options) => vision_model.Forward(pixelValues, options);
 
     /// <summary>Computes the patch embeddings of images of any size, without the pooling head.</summary>
-    internal Tensor Forward(Tensor pixelValues, bool interpolatePositionEncoding) => vision_model.Forward(pixelValues, interpolatePositionEncoding);
+    internal Tensor Forward(Tensor pixelValues, bool interpolatePositionEncoding) =>
+        vision_model.ForwardPatches(pixelValues, new SiglipForwardOptions { InterpolatePositionEncoding = interpolatePositionEncoding });
 }

@@ -30,7 +30,7 @@ public sealed class SiglipVisionTransformer : nn.Module<Tensor, Tensor>
     /// <param name="pixelValues">[batch, channels, height, width].</param>
     /// <returns>[batch, patches, hidden], after the final layer norm.</returns>
     /// <exception cref="ArgumentException">The shape is another one.</exception>
-    public override Tensor forward(Tensor pixelValues) => Forward(pixelValues, interpolatePositionEncoding: false);
+    public override Tensor forward(Tensor pixelValues) => ForwardPatches(pixelValues, new SiglipForwardOptions());
 
     /// <summary>Computes the patch embeddings, the pooled embedding and what else is asked for.</summary>
     /// <param name="pixelValues">[batch, channels, height, width].</param>
@@ -44,7 +44,7 @@ public sealed class SiglipVisionTransformer : nn.Module<Tensor, Tensor>
         List<Tensor>? keptHiddenStates = options.OutputHiddenStates ? [] : null;
         List<Tensor>? keptAttentions = options.OutputAttentions ? [] : null;
 
-        Tensor hiddenStates = embeddings.Forward(pixelValues, options.InterpolatePositionEncoding); // [batch, patches, hidden]
+        Tensor hiddenStates = Embed(pixelValues, options); // [batch, patches, hidden]
         hiddenStates = keptHiddenStates is null && keptAttentions is null
             ? encoder.call(hiddenStates)
             : encoder.Forward(hiddenStates, attentionMask: null, keptHiddenStates, keptAttentions);
@@ -52,11 +52,27 @@ public sealed class SiglipVisionTransformer : nn.Module<Tensor, Tensor>
         return new SiglipVisionOutput(last, head?.call(last), keptHiddenStates, keptAttentions).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Computes the patch embeddings of images of any size, without the pooling head.</summary>
-    internal Tensor Forward(Tensor pixelValues, bool interpolatePositionEncoding)
+    /// <summary>Computes the patch embeddings only, without the pooling head.</summary>
+    internal Tensor ForwardPatches(Tensor pixelValues, SiglipForwardOptions options)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor hiddenStates = embeddings.Forward(pixelValues, interpolatePositionEncoding); // [batch, patches, hidden]
-        return post_layernorm.call(encoder.call(hiddenStates)).MoveToOuterDisposeScope();
+        return post_layernorm.call(encoder.call(Embed(pixelValues, options))).MoveToOuterDisposeScope(); // [batch, patches, hidden]
+    }
+
+    internal void InitializeMimetic()
+    {
+        embeddings.InitializeMimetic();
+        encoder.InitializeMimetic();
+    }
+
+    // [batch, patches, hidden]
+    private Tensor Embed(Tensor pixelValues, SiglipForwardOptions options)
+    {
+        Tensor patches = embeddings.Forward(pixelValues, options.InterpolatePositionEncoding);
+        if (options.PatchDropout == 0)
+            return patches;
+        long count = patches.shape[1], kept = Math.Max(1, (long)Math.Round(count * (1 - options.PatchDropout)));
+        Tensor chosen = rand(patches.shape[0], count, device: patches.device).argsort(1).narrow(1, 0, kept); // [batch, kept]
+        return patches.gather(1, chosen.unsqueeze(2).expand(-1, -1, patches.shape[2]));
     }
 }

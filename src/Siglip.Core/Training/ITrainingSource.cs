@@ -9,6 +9,9 @@ internal interface ITrainingSource
     /// <summary>The classes' names, in the order of the targets.</summary>
     IReadOnlyList<string> Labels { get; }
 
+    /// <summary>What was wrong with each image that was left out up to now.</summary>
+    IReadOnlyCollection<string> SkippedImages { get; }
+
     /// <summary>Batches of an epoch from a batch on, so that a resumed run can go on in the middle of one. The caller disposes each.</summary>
     /// <param name="epoch">From 1.</param>
     /// <param name="firstBatch">From 0.</param>

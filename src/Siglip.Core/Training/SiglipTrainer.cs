@@ -48,7 +48,7 @@ public sealed class SiglipTrainer : IDisposable
     /// <exception cref="OperationCanceledException">The training was cancelled; the model is as the last step left it.</exception>
     /// <remarks>Each call is a training of its own, with a new optimizer.</remarks>
     public void Train(
-        ImageFolderDataset training, ImageFolderDataset? validation = null, IProgress<SiglipTrainingProgress>? progress = null,
+        ILabeledImages training, ILabeledImages? validation = null, IProgress<SiglipTrainingProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         CheckLabels(training);
@@ -60,7 +60,7 @@ public sealed class SiglipTrainer : IDisposable
     /// <param name="cancellationToken">Ends it before the next batch.</param>
     /// <exception cref="ArgumentException">The labels are not the model's.</exception>
     /// <exception cref="InvalidDataException">A file is no image, or a damaged one.</exception>
-    public SiglipEvaluation Evaluate(ImageFolderDataset dataset, CancellationToken cancellationToken = default) =>
+    public SiglipEvaluation Evaluate(ILabeledImages dataset, CancellationToken cancellationToken = default) =>
         Evaluate(ToMeasureWith(dataset), cancellationToken);
 
     /// <summary>Frees the optimizer's state; the model stays.</summary>
@@ -99,7 +99,7 @@ public sealed class SiglipTrainer : IDisposable
             Tensor targets = batch.Targets.to(_device); // [batch, labels]
             Tensor pixelValues = batch.PixelValues.to(_device);
             Tensor logits = _options.ClassifierInput == SiglipClassifierInput.Pooled
-                ? _model.ForwardBoth(pixelValues).OfPooled! : _model.call(pixelValues); // [batch, labels]
+                ? _model.ForwardBoth(pixelValues, new SiglipForwardOptions()).OfPooled! : _model.call(pixelValues); // [batch, labels]
             lossSum += nn.functional.cross_entropy(logits, targets, reduction: nn.Reduction.Sum).item<float>();
             long[] actual = targets.argmax(1).cpu().data<long>().ToArray(), predicted = logits.argmax(1).cpu().data<long>().ToArray();
             for (int i = 0; i < actual.Length; i++)
@@ -110,18 +110,18 @@ public sealed class SiglipTrainer : IDisposable
         return new SiglipEvaluation(_model.Labels, confusion, lossSum / count);
     }
 
-    private TrainingSource ToMeasureWith(ImageFolderDataset dataset)
+    private TrainingSource ToMeasureWith(ILabeledImages dataset)
     {
         CheckLabels(dataset);
         return TrainingSource.ToMeasureWith(dataset, _processor, _options);
     }
 
-    private void CheckLabels(ImageFolderDataset dataset)
+    private void CheckLabels(ILabeledImages dataset)
     {
         ArgumentNullException.ThrowIfNull(dataset);
         if (!dataset.Labels.SequenceEqual(_model.Labels))
-            throw new ArgumentException($"The folder '{dataset.Folder}' has the classes {string.Join(", ", dataset.Labels)}, the model those of "
-                + $"{string.Join(", ", _model.Labels)}; they must be the same.");
+            throw new ArgumentException($"The images have the classes {string.Join(", ", dataset.Labels)}, the model those of {string.Join(", ", _model.Labels)}; they must "
+                + "be the same.");
     }
 
     // Of an epoch.

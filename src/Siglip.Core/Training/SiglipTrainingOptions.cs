@@ -76,22 +76,52 @@ public sealed record SiglipTrainingOptions
     /// </summary>
     public double EmaDecay { get; init; }
 
-    /// <summary>Whether training images are flipped left to right at random, and shifted by up to an eighth of their size. The default is true.</summary>
-    public bool Augment { get; init; } = true;
+    /// <summary>How training images are changed at random. The default flips them left to right and shifts them by up to an eighth of their size;
+    /// <see cref="SiglipAugmentationOptions.None"/> leaves them as they are.</summary>
+    public SiglipAugmentationOptions Augmentation { get; init; } = new();
+
+    /// <summary>Whether images that cannot be read or decoded are counted (<see cref="SiglipTrainingProgress.SkippedImages"/>) and left out, instead of ending the
+    /// training. The default is false.</summary>
+    public bool SkipBadImages { get; init; }
+
+    /// <summary>
+    /// Share of each image's patches that a step leaves out, others in each step ("Scaling Language-Image Pre-training via Masking", 2023): steps take less time
+    /// and memory, which is worth more than it loses when training from scratch. From 0 (the default: none) to below 1; at least one patch stays.
+    /// </summary>
+    public double PatchDropout { get; init; }
+
+    /// <summary>Number of epochs, the first ones, that leave out patches; the others get the model used to whole images again. At least 0; the default is
+    /// null: all.</summary>
+    public int? PatchDropoutEpochs { get; init; }
 
     /// <summary>Of which embedding the classifier is to tell the class. The default is the mean and the pooled one, each by itself. A model without
     /// pooling head has the mean only.</summary>
     public SiglipClassifierInput ClassifierInput { get; init; }
 
     /// <summary>
-    /// Whether the loss has a term of the pooled embedding: another view of <see cref="ClassifierInput"/>. Setting it to true gives the loss of both
-    /// embeddings, false that of the mean only, with which the pooling head is not trained. The default is true.
+    /// Number of encoder layers, the last ones, that are trained, with all that comes after them: final layer norm, pooling head, classifier. 0 trains the
+    /// classifier only: every image is embedded once, without <see cref="Augmentation"/>, and the classifier learns from the stored embeddings. At least 0,
+    /// at most the model's layers; the default is null: everything is trained.
     /// </summary>
-    public bool TrainPoolingHead
-    {
-        get => ClassifierInput != SiglipClassifierInput.Mean;
-        init => ClassifierInput = value ? SiglipClassifierInput.MeanAndPooled : SiglipClassifierInput.Mean;
-    }
+    public int? TrainedLayers { get; init; }
+
+    /// <summary>Factor of the learning rate from each layer to the one before it: the classifier has the whole rate, the pooling head and the last layer that
+    /// times this, and so on down to the embeddings. Above 0 and at most 1, the default: all alike.</summary>
+    public double LayerLearningRateDecay { get; init; } = 1;
+
+    /// <summary>To train low-rank additions to the weight matrices (LoRA) and the classifier, instead of all weights; they are merged into the weights at the
+    /// end. The default is null: none.</summary>
+    public SiglipLoraOptions? Lora { get; init; }
+
+    /// <summary>
+    /// In what precision the forward and the backward pass compute: <see cref="SiglipPrecision.Float32"/> (the default) or
+    /// <see cref="SiglipPrecision.BFloat16"/>, which is faster on processors and GPUs that have it. Weights, their moments and averages stay float32.
+    /// </summary>
+    public SiglipPrecision Precision { get; init; }
+
+    /// <summary>Number of epochs without a lower validation loss after which the training ends; the model then has the weights of the epoch with the lowest.
+    /// At least 1; the default is null: all epochs. Needs validation images.</summary>
+    public int? EarlyStoppingPatience { get; init; }
 
     /// <summary>Decides the order of the images, their augmentation and dropout. The default is 0.</summary>
     public int Seed { get; init; }
@@ -119,6 +149,10 @@ public sealed record SiglipTrainingOptions
     internal JsonObject ToJsonOfWhatDecides() =>
         JsonSerializer.SerializeToNode(this with { Device = "cpu", StatePath = null, StateInterval = 0, Resume = false }, Json)!.AsObject();
 
+    /// <summary>Share of the patches that an epoch leaves out.</summary>
+    /// <param name="epoch">From 1.</param>
+    internal double PatchDropoutIn(int epoch) => epoch <= (PatchDropoutEpochs ?? Epochs) ? PatchDropout : 0;
+
     internal void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Epochs, 1);
@@ -140,6 +174,15 @@ public sealed record SiglipTrainingOptions
         RequireShare(LabelSmoothing, nameof(LabelSmoothing));
         Require(MaxGradientNorm > 0, MaxGradientNorm, nameof(MaxGradientNorm), "a number above 0");
         RequireShare(EmaDecay, nameof(EmaDecay));
+        ArgumentNullException.ThrowIfNull(Augmentation);
+        Augmentation.Validate();
+        RequireShare(PatchDropout, nameof(PatchDropout));
+        Require(PatchDropoutEpochs is null or >= 0, PatchDropoutEpochs, nameof(PatchDropoutEpochs), "a number of at least 0, or null");
+        Require(TrainedLayers is null or >= 0, TrainedLayers, nameof(TrainedLayers), "a number of at least 0, or null");
+        Require(LayerLearningRateDecay is > 0 and <= 1, LayerLearningRateDecay, nameof(LayerLearningRateDecay), "a number above 0, at most 1");
+        Lora?.Validate();
+        Require(Precision is SiglipPrecision.Float32 or SiglipPrecision.BFloat16, Precision, nameof(Precision), "Float32 or BFloat16");
+        Require(EarlyStoppingPatience is null or >= 1, EarlyStoppingPatience, nameof(EarlyStoppingPatience), "a number of at least 1, or null");
         ArgumentOutOfRangeException.ThrowIfLessThan(StateInterval, 0);
         Require(StatePath is not "", StatePath, nameof(StatePath), "a file's path, or null");
         Require(StatePath is not null || StateInterval == 0, StateInterval, nameof(StateInterval), "0, because StatePath is not set; set it, too");

@@ -11,6 +11,7 @@ namespace Siglip.Core;
 /// <param name="TimeLeft">Estimate for the remaining steps.</param>
 /// <param name="Validation">Set at the end of an epoch, if there are validation images.</param>
 /// <param name="EndOfEpoch">Whether this step was the epoch's last.</param>
+/// <param name="SkippedImages">Number of training images that could not be read, and were left out (<see cref="SiglipTrainingOptions.SkipBadImages"/>).</param>
 public sealed record SiglipTrainingProgress(
     int Epoch, int Epochs, int Step, int Steps, double Loss, double LearningRate, double ImagesPerSecond, TimeSpan TimeLeft,
-    SiglipEvaluation? Validation, bool EndOfEpoch);
+    SiglipEvaluation? Validation, bool EndOfEpoch, int SkippedImages);

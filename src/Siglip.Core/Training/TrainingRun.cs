@@ -61,7 +61,7 @@ internal sealed class TrainingRun(
         {
             cancellationToken.ThrowIfCancellationRequested();
             (int parts, int images) = (0, 0);
-            step.Begin(_schedule.At(step.Done));
+            step.Begin(_schedule.At(step.Done), options.PatchDropoutIn(_position.Epoch));
             for (; more && parts < options.GradientAccumulation; more = batches.MoveNext())
             {
                 using TrainingBatch batch = batches.Current;
@@ -118,6 +118,7 @@ internal sealed class TrainingRun(
         int stepsNow = Math.Max(1, step.Done - _stepsBefore); // without those before the training was resumed, which took no time here
         return new SiglipTrainingProgress(
             _position.Epoch, options.Epochs, step.Done, _steps, _position.LossSum / _position.Images, _schedule.At(step.Done - 1),
-            _imagesSeen / _clock.Elapsed.TotalSeconds, _clock.Elapsed / stepsNow * (_steps - step.Done), evaluation, endOfEpoch);
+            _imagesSeen / _clock.Elapsed.TotalSeconds, _clock.Elapsed / stepsNow * (_steps - step.Done), evaluation, endOfEpoch,
+            training.SkippedImages.Count);
     }
 }

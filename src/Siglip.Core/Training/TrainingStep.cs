@@ -14,6 +14,7 @@ internal sealed class TrainingStep : IDisposable
     private readonly Device _device;
     private readonly TrainingOptimizer _optimizer;
     private double _learningRate;
+    private double _patchDropout;
     private int _firstCount;
     private int _images;
     private double _lossSum;
@@ -67,12 +68,14 @@ internal sealed class TrainingStep : IDisposable
         Done = done;
     }
 
-    public void Begin(double learningRate)
+    /// <param name="learningRate">Of this step.</param>
+    /// <param name="patchDropout">Share of each image's patches that it leaves out.</param>
+    public void Begin(double learningRate, double patchDropout = 0)
     {
-        (_learningRate, _firstCount, _images, _lossSum) = (learningRate, 0, 0, 0);
+        (_patchDropout, _learningRate, _firstCount, _images, _lossSum) = (patchDropout, learningRate, 0, 0, 0);
         _model.train();
         ClearGradients();
-        if (_model.Config.AttentionDropout > 0)
+        if (_model.Config.AttentionDropout > 0 || patchDropout > 0)
             manual_seed(StableSeed.Of(_options.Seed, Done)); // so that a step drops the same, whatever came before
     }
 
@@ -117,12 +120,14 @@ internal sealed class TrainingStep : IDisposable
 
     /// <summary>The logits that the loss is of, in training and in evaluation mode alike.</summary>
     /// <param name="pixelValues">[batch, 3, height, width], on the model's device.</param>
+    /// <param name="patchDropout">Share of each image's patches that is left out.</param>
     /// <returns>[batch, labels] each: one or two.</returns>
-    public Tensor[] Logits(Tensor pixelValues)
+    public Tensor[] Logits(Tensor pixelValues, double patchDropout = 0)
     {
+        var options = new SiglipForwardOptions { PatchDropout = patchDropout };
         if (_options.ClassifierInput == SiglipClassifierInput.Mean)
-            return [_model.call(pixelValues)];
-        (Tensor ofMean, Tensor? ofPooled) = _model.ForwardBoth(pixelValues);
+            return [_model.OfMean(pixelValues, options)];
+        (Tensor ofMean, Tensor? ofPooled) = _model.ForwardBoth(pixelValues, options);
         return ofPooled is null ? [ofMean] : _options.ClassifierInput == SiglipClassifierInput.Pooled ? [ofPooled] : [ofMean, ofPooled];
     }
 
@@ -142,7 +147,7 @@ internal sealed class TrainingStep : IDisposable
 
     private Tensor Loss(Tensor pixelValues, Tensor targets)
     {
-        Tensor[] losses = [.. Logits(pixelValues).Select(logits =>
+        Tensor[] losses = [.. Logits(pixelValues, _patchDropout).Select(logits =>
             nn.functional.cross_entropy(logits, targets, label_smoothing: _options.LabelSmoothing))];
         return losses.Length == 1 ? losses[0] : (losses[0] + losses[1]) / 2;
     }

@@ -293,6 +293,8 @@ public sealed class TrainingStateTests
 
     private sealed class CancellingSource(CancellationTokenSource cancellation, IReadOnlyList<string> labels) : ITrainingSource
     {
+        public IReadOnlyCollection<string> SkippedImages => [];
+
         public int Count => 1;
 
         public IReadOnlyList<string> Labels => labels;

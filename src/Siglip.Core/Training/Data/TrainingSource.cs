@@ -37,7 +37,8 @@ internal sealed class TrainingSource : ITrainingSource
         BatchSize = options.BatchSize,
         Seed = options.Seed,
         Shuffle = true,
-        Augmentation = options.Augment ? new SiglipAugmentationOptions() : SiglipAugmentationOptions.None,
+        Augmentation = options.Augmentation,
+        SkipBadImages = options.SkipBadImages,
     });
 
     /// <summary>The images as they are, in their order.</summary>
@@ -46,13 +47,13 @@ internal sealed class TrainingSource : ITrainingSource
         BatchSize = options.BatchSize,
         Shuffle = false,
         Augmentation = SiglipAugmentationOptions.None,
+        SkipBadImages = options.SkipBadImages,
     });
 
     public int Count => _images.Count;
 
     public IReadOnlyList<string> Labels => _images.Labels;
 
-    /// <summary>What was wrong with each image that was skipped up to now.</summary>
     public IReadOnlyCollection<string> SkippedImages => _prepared.Bad;
 
     /// <summary>Bytes of decoded images that are kept.</summary>
