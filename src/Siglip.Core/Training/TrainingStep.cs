@@ -164,7 +164,9 @@ internal sealed class TrainingStep : IDisposable
     // The mean loss, and the number of images whose class the classifier told: by the first logits, as it is measured.
     private (Tensor Loss, Tensor Right) Loss(Tensor pixelValues, Tensor targets)
     {
-        Tensor[] logits = Logits(pixelValues, _patchDropout);
+        Tensor[] logits;
+        using (_options.Precision == SiglipPrecision.BFloat16 ? Autocast.BFloat16(_device) : null)
+            logits = [.. Logits(pixelValues, _patchDropout).Select(each => each.to(float32))];
         Tensor[] losses = [.. logits.Select(each => nn.functional.cross_entropy(each, targets, label_smoothing: _options.LabelSmoothing))];
         Tensor loss = losses.Length == 1 ? losses[0] : (losses[0] + losses[1]) / 2;
         return (loss, logits[0].detach().argmax(1).eq(targets.argmax(1)).sum());

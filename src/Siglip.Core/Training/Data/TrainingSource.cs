@@ -48,6 +48,7 @@ internal sealed class TrainingSource : ITrainingSource
         Shuffle = false,
         Augmentation = SiglipAugmentationOptions.None,
         SkipBadImages = options.SkipBadImages,
+        LeaveOutBadImages = true,
     });
 
     public int Count => _images.Count;
@@ -103,8 +104,10 @@ internal sealed class TrainingSource : ITrainingSource
             {
                 PreparedBatch batch = free.Take(cancellationToken);
                 Fill(batch, order, epoch, (int)number, cancellationToken);
-                ready.Add(batch, cancellationToken);
+                (batch.Count > 0 ? ready : free).Add(batch, cancellationToken);
             }
+
+            _prepared.ThrowIfAllAreBad();
         }
         finally
         {
@@ -116,7 +119,9 @@ internal sealed class TrainingSource : ITrainingSource
     {
         int start = number * _options.BatchSize;
         batch.Count = Math.Min(_options.BatchSize, order.Length - start);
-        ParallelLoop.For(batch.Count, _options.Workers, row => _prepared.Fill(order, start + row, epoch, batch, row), cancellationToken);
+        bool[] filled = new bool[batch.Count];
+        ParallelLoop.For(batch.Count, _options.Workers, row => filled[row] = _prepared.Fill(order, start + row, epoch, batch, row), cancellationToken);
+        batch.Keep(filled);
         BatchMix? mix = BatchMix.Draw(
             SeededRandom.ForBatch(_options.Seed, epoch, number), _processor.Config.Width, _processor.Config.Height, _options.Augmentation);
         mix?.Apply(batch.PixelValues.Span, batch.Targets.Span, batch.Count, _processor.Config.Width);
