@@ -115,7 +115,8 @@ public sealed record SiglipTrainingOptions
 
     /// <summary>
     /// In what precision the forward and the backward pass compute: <see cref="SiglipPrecision.Float32"/> (the default) or
-    /// <see cref="SiglipPrecision.BFloat16"/>, which is faster on processors and GPUs that have it. Weights, their moments and averages stay float32.
+    /// <see cref="SiglipPrecision.BFloat16"/>, torch's autocast, which takes less memory and is faster on GPUs and on processors with AVX512-BF16 or AMX, but slower on
+    /// others. Weights, gradients, moments, averages, layer norms and the loss stay float32; measurements are in float32.
     /// </summary>
     public SiglipPrecision Precision { get; init; }
 
