@@ -7,5 +7,6 @@ var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison a
     PassesBenchmark.Create(),
     SavedModelBenchmark.Create(),
     SoakBenchmark.Create(),
+    TrainStepBenchmark.Create(),
 };
 return await root.Parse(args).InvokeAsync();
