@@ -7,7 +7,8 @@ using static TorchSharp.torch;
 namespace Siglip.Core;
 
 /// <summary>The file from which a training goes on: the tensors of <see cref="TrainingStep.State"/>, and in the header what they belong to.</summary>
-/// <remarks>Neither a random state nor the images' order is in it: both follow from the seed, the epoch and the step.</remarks>
+/// <remarks>Neither a random state nor the images' order is in it: both follow from the seed, the epoch and the step. Nor are weights that are not trained: a
+/// hash says which they were.</remarks>
 internal sealed class TrainingState(SiglipForImageClassification model, TrainingStep step, SiglipTrainingOptions options, ITrainingSource training)
 {
     private const string MetadataName = "siglip_training_state";
@@ -57,6 +58,7 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
         ["model"] = model.Config.ToJsonObject(),
         ["labels"] = new JsonArray([.. model.Labels.Select(label => (JsonNode?)label)]),
         ["image count"] = training.Count,
+        ["hash of the weights that are not trained"] = step.ComputeFrozenSha256(),
         ["options"] = options.ToJsonOfWhatDecides(),
     };
 

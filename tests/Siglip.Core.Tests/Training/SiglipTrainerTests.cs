@@ -270,11 +270,11 @@ public sealed class SiglipTrainerTests
         Assert.AreEqual(2, rest[1].Count);
         for (int i = 0; i < rest.Length; i++)
         {
-            Assert.AreEqual(0, Difference(all[i + 1].PixelValues, rest[i].PixelValues));
+            Assert.AreEqual(0, Difference(all[i + 1].Inputs, rest[i].Inputs));
             Assert.AreEqual(0, Difference(all[i + 1].Targets, rest[i].Targets));
         }
 
-        Assert.IsGreaterThan(0, Difference(all[0].PixelValues, otherEpoch[0].PixelValues));
+        Assert.IsGreaterThan(0, Difference(all[0].Inputs, otherEpoch[0].Inputs));
     }
 
     [TestMethod]
