@@ -34,7 +34,7 @@ public sealed class SiglipTrainer : IDisposable
     }
 
     /// <summary>Trains over all epochs; afterwards, whatever happens, the model is in evaluation mode and, with
-    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights.</summary>
+    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights, with <see cref="SiglipTrainingOptions.Lora"/> merged ones.</summary>
     /// <param name="training">The images to learn from; their labels are the model's.</param>
     /// <param name="validation">Images to measure with after each epoch; null for none.</param>
     /// <param name="progress">Is told of every step.</param>
@@ -86,10 +86,10 @@ public sealed class SiglipTrainer : IDisposable
         int stepsPerEpoch = CountSteps(training.Count);
         _step?.Dispose();
         TrainingStep step = _step = new TrainingStep(_model, _options, _device);
-        var run = new TrainingRun(
-            _model, step, _options, stepsPerEpoch, training, () => validation is null ? null : Evaluate(validation, cancellationToken), progress);
         try
         {
+            var run = new TrainingRun(
+                _model, step, _options, stepsPerEpoch, training, () => validation is null ? null : Evaluate(validation, cancellationToken), progress);
             run.Run(cancellationToken);
         }
         finally

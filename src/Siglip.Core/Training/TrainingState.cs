@@ -58,8 +58,8 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
         ["model"] = model.Config.ToJsonObject(),
         ["labels"] = new JsonArray([.. model.Labels.Select(label => (JsonNode?)label)]),
         ["image count"] = training.Count,
-        ["hash of the weights that are not trained"] = step.ComputeFrozenSha256(),
         ["options"] = options.ToJsonOfWhatDecides(),
+        ["hash of the weights that are not trained"] = step.ComputeFrozenSha256(),
     };
 
     private void CheckBelongs(JsonObject stored, string source)
