@@ -9,11 +9,10 @@ internal sealed class BestWeights : IDisposable
 {
     private readonly (string Name, Parameter Parameter, Tensor Best)[] _weights;
 
-    public BestWeights(nn.Module model)
+    public BestWeights(IEnumerable<(string Name, Parameter Parameter)> weights)
     {
         using IDisposable noGradients = no_grad();
-        _weights = [.. model.named_parameters().Where(entry => entry.parameter.requires_grad)
-            .Select(entry => (entry.name, entry.parameter, entry.parameter.clone().DetachFromDisposeScope()))];
+        _weights = [.. weights.Select(entry => (entry.Name, entry.Parameter, entry.Parameter.clone().DetachFromDisposeScope()))];
     }
 
     /// <summary>The epoch, from 1; 0 as long as there is none.</summary>
@@ -25,7 +24,7 @@ internal sealed class BestWeights : IDisposable
     /// <summary>The copies by the names of the weights.</summary>
     public IEnumerable<(string Name, Tensor Best)> All => _weights.Select(weight => (weight.Name, weight.Best));
 
-    /// <summary>Copies the model's weights if their loss is the lowest one. A loss that is not a number is not.</summary>
+    /// <summary>Copies the weights if their loss is the lowest one. A loss that is not a number is not.</summary>
     public void Offer(int epoch, double loss)
     {
         if (!(loss < Loss))
@@ -34,8 +33,8 @@ internal sealed class BestWeights : IDisposable
         Copy(weight => (weight.Best, weight.Parameter));
     }
 
-    /// <summary>Gives the model the best weights; without any it keeps its own.</summary>
-    public void ToModel()
+    /// <summary>Gives the parameters the best weights; without any they keep their own.</summary>
+    public void ToParameters()
     {
         if (Epoch > 0)
             Copy(weight => (weight.Parameter, weight.Best));

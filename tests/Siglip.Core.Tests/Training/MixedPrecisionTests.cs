@@ -51,7 +51,7 @@ public sealed class MixedPrecisionTests
         using DisposeScope scope = NewDisposeScope();
         (SiglipForImageClassification model, TrainingBatch batch) = TrainingReference.StartWithBatch();
         using var step = new TrainingStep(model, BFloat16 with { PatchDropout = 0 }, CPU);
-        var halves = new TrainingBatch[] { new(batch.PixelValues[..4], batch.Targets[..4]), new(batch.PixelValues[4..], batch.Targets[4..]) };
+        var halves = new TrainingBatch[] { new(batch.Inputs[..4], batch.Targets[..4]), new(batch.Inputs[4..], batch.Targets[4..]) };
 
         Tensor first = GradientOf(halves[0]), second = GradientOf(halves[1]), both = GradientOf(halves);
 
@@ -81,9 +81,9 @@ public sealed class MixedPrecisionTests
         Assert.IsTrue(step.State().All(entry => entry.Value.dtype == ScalarType.Float32 || entry.Name.StartsWith("steps.", StringComparison.Ordinal)));
         double change = (model.get_parameter("classifier.weight")! - before).abs().max().item<float>();
         Assert.IsTrue(change is > 0 and < 1.1e-5, $"{change}");
-        Assert.AreEqual(ScalarType.Float32, model.call(batch.PixelValues).dtype);
-        Assert.Throws<ArgumentException>(() => step.Accumulate(batch with { PixelValues = zeros(1, 3, 5, 5) }));
-        Assert.AreEqual(ScalarType.Float32, model.call(batch.PixelValues).dtype, "after an error, too");
+        Assert.AreEqual(ScalarType.Float32, model.call(batch.Inputs).dtype);
+        Assert.Throws<ArgumentException>(() => step.Accumulate(batch with { Inputs = zeros(1, 3, 5, 5) }));
+        Assert.AreEqual(ScalarType.Float32, model.call(batch.Inputs).dtype, "after an error, too");
     }
 
     [TestMethod]
@@ -100,6 +100,24 @@ public sealed class MixedPrecisionTests
 
         Assert.AreEqual(inFloat32.Evaluate(dataset).Loss, last!.Loss);
         Assert.AreEqual(1, last.Accuracy);
+    }
+
+    [TestMethod]
+    public void Low_rank_additions_are_trained_in_float32_too()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 4);
+        using SiglipForImageClassification model = NewModel(dataset);
+        using Tensor before = model.get_parameter("vision_model.encoder.layers.0.mlp.fc1.weight")!.detach().clone();
+        SiglipTrainingOptions options = BFloat16 with { Epochs = 4, BatchSize = 4, LearningRate = 1e-2, Lora = new SiglipLoraOptions { Rank = 2 } };
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, options);
+
+        trainer.Train(dataset);
+
+        Assert.AreEqual(1, trainer.Evaluate(dataset).Accuracy);
+        Assert.IsGreaterThan(0, ReferenceModels.LargestDifference(model.get_parameter("vision_model.encoder.layers.0.mlp.fc1.weight")!, before));
+        using var step = new TrainingStep(model, options, CPU);
+        Assert.IsTrue(step.State().All(entry => entry.Value.dtype is ScalarType.Float32 or ScalarType.Int64));
     }
 
     [TestMethod]

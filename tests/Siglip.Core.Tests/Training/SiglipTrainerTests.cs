@@ -170,6 +170,30 @@ public sealed class SiglipTrainerTests
     }
 
     [TestMethod]
+    [DataRow(null)]
+    [DataRow(0)] // on stored embeddings
+    public void Bad_validation_images_are_left_out_of_the_progress(int? trainedLayers)
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.File("train"), imagesPerClass: 3), validation = ColouredImages.Write(folder.File("val"), imagesPerClass: 4);
+        File.WriteAllText(dataset.Images[2].Path, "no image");
+        File.WriteAllText(validation.Images[1].Path, "no image");
+        File.WriteAllText(validation.Images[2].Path, "no image");
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor,
+            new SiglipTrainingOptions { Epochs = 2, BatchSize = 3, SkipBadImages = true, TrainedLayers = trainedLayers });
+        var progress = new List<SiglipTrainingProgress>();
+
+        trainer.Train(dataset, validation, new ListProgress(progress));
+
+        Assert.HasCount(4, progress);
+        Assert.AreEqual(1, progress[^1].SkippedImages);
+        Assert.AreEqual(6, progress[1].Validation!.Count);
+        Assert.AreEqual(6, progress[3].Validation!.Count);
+        Assert.AreEqual(trainer.Evaluate(validation).Loss, progress[3].Validation!.Loss, 1e-6);
+    }
+
+    [TestMethod]
     [DataRow(SiglipClassifierInput.MeanAndPooled)]
     [DataRow(SiglipClassifierInput.Mean)]
     [DataRow(SiglipClassifierInput.Pooled)]
@@ -347,11 +371,11 @@ public sealed class SiglipTrainerTests
         Assert.AreEqual(2, rest[1].Count);
         for (int i = 0; i < rest.Length; i++)
         {
-            Assert.AreEqual(0, Difference(all[i + 1].PixelValues, rest[i].PixelValues));
+            Assert.AreEqual(0, Difference(all[i + 1].Inputs, rest[i].Inputs));
             Assert.AreEqual(0, Difference(all[i + 1].Targets, rest[i].Targets));
         }
 
-        Assert.IsGreaterThan(0, Difference(all[0].PixelValues, otherEpoch[0].PixelValues));
+        Assert.IsGreaterThan(0, Difference(all[0].Inputs, otherEpoch[0].Inputs));
     }
 
     [TestMethod]

@@ -362,7 +362,7 @@ public sealed class TrainingStateTests
             foreach (TrainingBatch made in source.Batches(number, firstBatch, cancellationToken))
             {
                 if (number == epoch && firstBatch == batch)
-                    made.PixelValues.fill_(float.NaN);
+                    made.Inputs.fill_(float.NaN);
                 firstBatch++;
                 yield return made;
             }

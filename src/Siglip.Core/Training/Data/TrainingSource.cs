@@ -42,14 +42,16 @@ internal sealed class TrainingSource : ITrainingSource
     });
 
     /// <summary>The images as they are, in their order.</summary>
-    public static TrainingSource ToMeasureWith(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options) => new(images, processor, new TrainingSourceOptions
-    {
-        BatchSize = options.BatchSize,
-        Shuffle = false,
-        Augmentation = SiglipAugmentationOptions.None,
-        SkipBadImages = options.SkipBadImages,
-        LeaveOutBadImages = true,
-    });
+    public static TrainingSource ToMeasureWith(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options) =>
+        new(images, processor, MeasuringOptions(options));
+
+    /// <summary>The images as they are, in their order, once: none is kept.</summary>
+    /// <param name="images">The data set.</param>
+    /// <param name="processor">How images become pixel values.</param>
+    /// <param name="options">Batch size, and whether bad images are skipped.</param>
+    /// <param name="toLearnFrom">Whether skipped ones are replaced, as when they are learned from, or left out, as when they are measured with.</param>
+    public static TrainingSource ToEmbed(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options, bool toLearnFrom) =>
+        new(images, processor, MeasuringOptions(options) with { MaxMemory = 0, LeaveOutBadImages = !toLearnFrom });
 
     public int Count => _images.Count;
 
@@ -65,6 +67,24 @@ internal sealed class TrainingSource : ITrainingSource
         ArgumentOutOfRangeException.ThrowIfNegative(firstBatch);
         return Iterate(epoch, firstBatch, cancellationToken);
     }
+
+    /// <summary>The indices of an epoch's images in their order.</summary>
+    public static int[] Order(int count, bool shuffle, int seed, int epoch)
+    {
+        int[] order = [.. Enumerable.Range(0, count)];
+        if (shuffle)
+            SeededRandom.ForOrder(seed, epoch).Shuffle(order);
+        return order;
+    }
+
+    private static TrainingSourceOptions MeasuringOptions(SiglipTrainingOptions options) => new()
+    {
+        BatchSize = options.BatchSize,
+        Shuffle = false,
+        Augmentation = SiglipAugmentationOptions.None,
+        SkipBadImages = options.SkipBadImages,
+        LeaveOutBadImages = true,
+    };
 
     private IEnumerable<TrainingBatch> Iterate(int epoch, int firstBatch, CancellationToken cancellationToken)
     {
@@ -99,7 +119,7 @@ internal sealed class TrainingSource : ITrainingSource
     {
         try
         {
-            int[] order = Order(epoch);
+            int[] order = Order(Count, _options.Shuffle, _options.Seed, epoch);
             for (long number = firstBatch; number * _options.BatchSize < order.Length; number++)
             {
                 PreparedBatch batch = free.Take(cancellationToken);
@@ -125,14 +145,6 @@ internal sealed class TrainingSource : ITrainingSource
         BatchMix? mix = BatchMix.Draw(
             SeededRandom.ForBatch(_options.Seed, epoch, number), _processor.Config.Width, _processor.Config.Height, _options.Augmentation);
         mix?.Apply(batch.PixelValues.Span, batch.Targets.Span, batch.Count, _processor.Config.Width);
-    }
-
-    private int[] Order(int epoch)
-    {
-        int[] order = [.. Enumerable.Range(0, Count)];
-        if (_options.Shuffle)
-            SeededRandom.ForOrder(_options.Seed, epoch).Shuffle(order);
-        return order;
     }
 
     private TrainingBatch Tensors(PreparedBatch batch)
