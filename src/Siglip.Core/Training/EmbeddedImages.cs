@@ -5,7 +5,7 @@ namespace Siglip.Core;
 
 /// <summary>Images that a model whose classifier alone is trained embeds once, when the first batch is asked for; all batches are made of the stored
 /// embeddings.</summary>
-/// <param name="images">The images, in the same order each time; bad ones may be left out.</param>
+/// <param name="images">The images, in the same order each time.</param>
 /// <param name="embed">Pixel values [batch, 3, height, width] to embeddings [batch, embeddings, hidden], float32, on the CPU.</param>
 /// <param name="options">Batch size and seed.</param>
 /// <param name="shuffle">Whether each epoch has an order of its own.</param>
@@ -39,7 +39,8 @@ internal sealed class EmbeddedImages(ITrainingSource images, Func<Tensor, Tensor
             done += batch.Count;
         }
 
-        (_embeddings, _classes) = (embeddings![..done].DetachFromDisposeScope(), classes[..done].DetachFromDisposeScope());
+        // Fewer than Count if bad images are left out.
+        (_embeddings, _classes) = (embeddings!.narrow(0, 0, done).DetachFromDisposeScope(), classes.narrow(0, 0, done).DetachFromDisposeScope());
     }
 
     public IEnumerable<TrainingBatch> Batches(int epoch, int firstBatch, CancellationToken cancellationToken)

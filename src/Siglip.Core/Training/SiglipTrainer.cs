@@ -34,8 +34,8 @@ public sealed class SiglipTrainer : IDisposable
     }
 
     /// <summary>Trains over all epochs; afterwards, whatever happens, the model is in evaluation mode and, with
-    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights, with <see cref="SiglipTrainingOptions.Lora"/> merged ones. A training that was
-    /// not cut short leaves those of the best epoch with <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/>.</summary>
+    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights, with <see cref="SiglipTrainingOptions.Lora"/> merged ones, with
+    /// <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/> those of the best epoch.</summary>
     /// <param name="training">The images to learn from; their labels are the model's.</param>
     /// <param name="validation">Images to measure with after each epoch; null for none, which
     /// <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/> does not allow.</param>
@@ -58,8 +58,8 @@ public sealed class SiglipTrainer : IDisposable
             CheckLabels(validation);
         if (_options.TrainedLayers == 0)
         {
-            using EmbeddedImages embedded = ToEmbed(training, shuffle: true);
-            using EmbeddedImages? embeddedValidation = validation is null ? null : ToEmbed(validation, shuffle: false);
+            using EmbeddedImages embedded = ToEmbed(training, toLearnFrom: true);
+            using EmbeddedImages? embeddedValidation = validation is null ? null : ToEmbed(validation, toLearnFrom: false);
             Train(embedded, embeddedValidation, progress, cancellationToken);
         }
         else
@@ -134,8 +134,8 @@ public sealed class SiglipTrainer : IDisposable
 
     private TrainingSource ToMeasureWith(ILabeledImages dataset) => TrainingSource.ToMeasureWith(dataset, _processor, _options);
 
-    private EmbeddedImages ToEmbed(ILabeledImages dataset, bool shuffle) =>
-        new(TrainingSource.ToEmbed(dataset, _processor, _options, toLearnFrom: shuffle), Embed, _options, shuffle);
+    private EmbeddedImages ToEmbed(ILabeledImages dataset, bool toLearnFrom) =>
+        new(TrainingSource.ToEmbed(dataset, _processor, _options, leaveOutBadImages: !toLearnFrom), Embed, _options, shuffle: toLearnFrom);
 
     // [batch, embeddings, hidden]
     private Tensor Embed(Tensor pixelValues)

@@ -43,15 +43,11 @@ internal sealed class TrainingSource : ITrainingSource
 
     /// <summary>The images as they are, in their order.</summary>
     public static TrainingSource ToMeasureWith(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options) =>
-        new(images, processor, MeasuringOptions(options));
+        new(images, processor, MeasuringOptions(options) with { LeaveOutBadImages = true });
 
     /// <summary>The images as they are, in their order, once: none is kept.</summary>
-    /// <param name="images">The data set.</param>
-    /// <param name="processor">How images become pixel values.</param>
-    /// <param name="options">Batch size, and whether bad images are skipped.</param>
-    /// <param name="toLearnFrom">Whether skipped ones are replaced, as when they are learned from, or left out, as when they are measured with.</param>
-    public static TrainingSource ToEmbed(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options, bool toLearnFrom) =>
-        new(images, processor, MeasuringOptions(options) with { MaxMemory = 0, LeaveOutBadImages = !toLearnFrom });
+    public static TrainingSource ToEmbed(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options, bool leaveOutBadImages) =>
+        new(images, processor, MeasuringOptions(options) with { MaxMemory = 0, LeaveOutBadImages = leaveOutBadImages });
 
     public int Count => _images.Count;
 
@@ -83,7 +79,6 @@ internal sealed class TrainingSource : ITrainingSource
         Shuffle = false,
         Augmentation = SiglipAugmentationOptions.None,
         SkipBadImages = options.SkipBadImages,
-        LeaveOutBadImages = true,
     };
 
     private IEnumerable<TrainingBatch> Iterate(int epoch, int firstBatch, CancellationToken cancellationToken)
