@@ -210,9 +210,10 @@ public sealed class TrainedLayersTests
         using (var strict = new SiglipTrainer(model, ColouredImages.Processor, Options with { TrainedLayers = 0 }))
             Assert.Contains($"'{dataset.Images[1].Path}' is no image", Assert.ThrowsExactly<InvalidDataException>(() => strict.Train(dataset)).Message);
         using (var lenient = new SiglipTrainer(model, ColouredImages.Processor, Options with { TrainedLayers = 0, SkipBadImages = true }))
-            lenient.Train(dataset, progress: new ListProgress(progress));
+            lenient.Train(dataset, dataset, new ListProgress(progress));
 
         Assert.IsTrue(progress.All(state => state.SkippedImages == 1));
+        Assert.AreEqual(5, progress[^1].Validation!.Count, "measured with the good ones");
     }
 
     [TestMethod]
