@@ -71,6 +71,7 @@ public sealed class SiglipVisionEmbeddings : nn.Module<Tensor, Tensor>
 
     internal void InitializeMimetic()
     {
+        using DisposeScope scope = NewDisposeScope();
         long side = _config.ImageSize / _config.PatchSize;
         Initialization.SineCosine(position_embedding.weight!, side);
     }

@@ -39,13 +39,14 @@ internal sealed class EmbeddedImages(ITrainingSource images, Func<Tensor, Tensor
             done += batch.Count;
         }
 
-        (_embeddings, _classes) = (embeddings!.DetachFromDisposeScope(), classes.DetachFromDisposeScope());
+        // Fewer than Count if bad images are left out.
+        (_embeddings, _classes) = (embeddings!.narrow(0, 0, done).DetachFromDisposeScope(), classes.narrow(0, 0, done).DetachFromDisposeScope());
     }
 
     public IEnumerable<TrainingBatch> Batches(int epoch, int firstBatch, CancellationToken cancellationToken)
     {
         Prepare(cancellationToken);
-        long[][] batches = [.. TrainingSource.Order(Count, shuffle, options.Seed, epoch).Select(index => (long)index).Chunk(options.BatchSize)];
+        long[][] batches = [.. TrainingSource.Order((int)_classes!.shape[0], shuffle, options.Seed, epoch).Select(index => (long)index).Chunk(options.BatchSize)];
         foreach (long[] indices in batches.Skip(firstBatch))
         {
             cancellationToken.ThrowIfCancellationRequested();

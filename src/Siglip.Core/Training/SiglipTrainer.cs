@@ -34,13 +34,15 @@ public sealed class SiglipTrainer : IDisposable
     }
 
     /// <summary>Trains over all epochs; afterwards, whatever happens, the model is in evaluation mode and, with
-    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights, with <see cref="SiglipTrainingOptions.Lora"/> merged ones.</summary>
+    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights, with <see cref="SiglipTrainingOptions.Lora"/> merged ones, with
+    /// <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/> those of the best epoch.</summary>
     /// <param name="training">The images to learn from; their labels are the model's.</param>
-    /// <param name="validation">Images to measure with after each epoch; null for none.</param>
+    /// <param name="validation">Images to measure with after each epoch; null for none, which
+    /// <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/> does not allow.</param>
     /// <param name="progress">Is told of every step.</param>
     /// <param name="cancellationToken">Ends the training before the next step.</param>
     /// <exception cref="ArgumentException">The labels are not the model's, the epochs or the batch are too large to be counted, the warm-up is as
-    /// long as the training, or <see cref="SiglipTrainingOptions.StatePath"/> is of another training.</exception>
+    /// long as the training, there are no validation images to stop early by, or <see cref="SiglipTrainingOptions.StatePath"/> is of another training.</exception>
     /// <exception cref="InvalidDataException">A file is no image, or a damaged one; or <see cref="SiglipTrainingOptions.StatePath"/> is damaged.</exception>
     /// <exception cref="IOException"><see cref="SiglipTrainingOptions.StatePath"/> cannot be written; a state that was there stays.</exception>
     /// <exception cref="InvalidOperationException">The training diverged: the loss or the gradients are not finite; the model is as the last step
@@ -56,8 +58,8 @@ public sealed class SiglipTrainer : IDisposable
             CheckLabels(validation);
         if (_options.TrainedLayers == 0)
         {
-            using EmbeddedImages embedded = ToEmbed(training, shuffle: true);
-            using EmbeddedImages? embeddedValidation = validation is null ? null : ToEmbed(validation, shuffle: false);
+            using EmbeddedImages embedded = ToEmbed(training, toLearnFrom: true);
+            using EmbeddedImages? embeddedValidation = validation is null ? null : ToEmbed(validation, toLearnFrom: false);
             Train(embedded, embeddedValidation, progress, cancellationToken);
         }
         else
@@ -83,13 +85,16 @@ public sealed class SiglipTrainer : IDisposable
     internal void Train(
         ITrainingSource training, ITrainingSource? validation, IProgress<SiglipTrainingProgress>? progress, CancellationToken cancellationToken)
     {
+        if (_options.EarlyStoppingPatience is not null && validation is null)
+            throw new ArgumentException("EarlyStoppingPatience is set, but there are no validation images whose loss it could watch; give the training some, or set "
+                + "it to null.", nameof(validation));
         int stepsPerEpoch = CountSteps(training.Count);
         _step?.Dispose();
         TrainingStep step = _step = new TrainingStep(_model, _options, _device);
         try
         {
             var run = new TrainingRun(
-                _model, step, _options, stepsPerEpoch, training, () => validation is null ? null : Evaluate(validation, cancellationToken), progress);
+                _model, step, _options, stepsPerEpoch, training, validation, source => Evaluate(source, cancellationToken), progress);
             run.Run(cancellationToken);
         }
         finally
@@ -97,6 +102,8 @@ public sealed class SiglipTrainer : IDisposable
             step.Show(); // what the caller gets
             _model.eval();
         }
+
+        step.ShowBest();
     }
 
     private SiglipEvaluation Evaluate(ITrainingSource source, CancellationToken cancellationToken)
@@ -127,8 +134,8 @@ public sealed class SiglipTrainer : IDisposable
 
     private TrainingSource ToMeasureWith(ILabeledImages dataset) => TrainingSource.ToMeasureWith(dataset, _processor, _options);
 
-    private EmbeddedImages ToEmbed(ILabeledImages dataset, bool shuffle) =>
-        new(TrainingSource.ToEmbed(dataset, _processor, _options), Embed, _options, shuffle);
+    private EmbeddedImages ToEmbed(ILabeledImages dataset, bool toLearnFrom) =>
+        new(TrainingSource.ToEmbed(dataset, _processor, _options, leaveOutBadImages: !toLearnFrom), Embed, _options, shuffle: toLearnFrom);
 
     // [batch, embeddings, hidden]
     private Tensor Embed(Tensor pixelValues)

@@ -29,6 +29,7 @@ internal sealed class TrainingStep : IDisposable
         _weights = new TrainedWeights(model, options);
         _optimizer = new TrainingOptimizer(_weights.All, model.Config.NumHiddenLayers, options);
         Average = options.EmaDecay > 0 ? new WeightAverage(_weights.All, options.EmaDecay) : null;
+        Best = options.EarlyStoppingPatience is null ? null : new BestWeights(_weights.All);
     }
 
     /// <summary>Moves a model's parameters to the device and to float32.</summary>
@@ -55,6 +56,15 @@ internal sealed class TrainingStep : IDisposable
     /// <summary>The moving average of the weights; null for none.</summary>
     public WeightAverage? Average { get; }
 
+    /// <summary>The weights of the best epoch; null if they are not asked for.</summary>
+    public BestWeights? Best { get; }
+
+    /// <summary>Number of the step's images, up to now, whose class the classifier told.</summary>
+    public int Right { get; private set; }
+
+    /// <summary>The step after which <see cref="SiglipTrainingOptions.StatePath"/> was written; null if it was not.</summary>
+    public int? Saved { get; set; }
+
     /// <summary>SHA-256 of the weights that are not trained, and so not in <see cref="State"/>; null if there are none.</summary>
     public string? ComputeFrozenSha256() => _weights.ComputeFrozenSha256();
 
@@ -63,6 +73,7 @@ internal sealed class TrainingStep : IDisposable
     [
         .. _weights.All.Select(entry => ("model." + entry.Name, (Tensor)entry.Parameter)),
         .. Average?.All.Select(entry => ("average." + entry.Name, entry.Average)) ?? [],
+        .. Best?.All.Select(entry => ("best." + entry.Name, entry.Best)) ?? [],
         .. _optimizer.State(),
     ];
 
@@ -85,6 +96,7 @@ internal sealed class TrainingStep : IDisposable
 
         _optimizer.RestoreSteps(name => file.Read(name).item<long>());
         Done = done;
+        Saved = done;
     }
 
     /// <param name="learningRate">Of this step.</param>
@@ -92,6 +104,7 @@ internal sealed class TrainingStep : IDisposable
     public void Begin(double learningRate, double patchDropout = 0)
     {
         (_patchDropout, _learningRate, _firstCount, _images, _lossSum) = (patchDropout, learningRate, 0, 0, 0);
+        Right = 0;
         _model.train();
         ClearGradients();
         if (_model.Config.AttentionDropout > 0 || patchDropout > 0 || _options.Lora?.Dropout > 0)
@@ -104,8 +117,9 @@ internal sealed class TrainingStep : IDisposable
     public double Accumulate(TrainingBatch batch)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor loss = Loss(batch.Inputs.to(_device), batch.Targets.to(_device));
-        double value = loss.to(float64).item<double>();
+        (Tensor loss, Tensor right) = Loss(batch.Inputs.to(_device), batch.Targets.to(_device));
+        double[] numbers = stack([loss.detach().to(float64), right.to(float64)]).cpu().data<double>().ToArray(); // at once: each is a wait for a GPU
+        double value = numbers[0];
         CheckFinite("loss", value);
         if (_images == 0)
             _firstCount = batch.Count;
@@ -114,6 +128,7 @@ internal sealed class TrainingStep : IDisposable
         loss.backward();
         _images += batch.Count;
         _lossSum += value * batch.Count;
+        Right += (int)numbers[1];
         return value;
     }
 
@@ -177,11 +192,20 @@ internal sealed class TrainingStep : IDisposable
         Average?.Swap();
     }
 
+    /// <summary>Gives the model that <see cref="Show"/> has shown the weights of the best epoch, if there is one.</summary>
+    public void ShowBest()
+    {
+        _weights.Hide();
+        Best?.ToModel();
+        _weights.Show();
+    }
+
     public void Dispose()
     {
         ClearGradients();
         _optimizer.Dispose();
         Average?.Dispose();
+        Best?.Dispose();
         _weights.Dispose();
     }
 
@@ -192,11 +216,15 @@ internal sealed class TrainingStep : IDisposable
             parameter.grad = null;
     }
 
-    private Tensor Loss(Tensor inputs, Tensor targets)
+    // The mean loss, and the number of images whose class the classifier told: by the first logits, as it is measured.
+    private (Tensor Loss, Tensor Right) Loss(Tensor inputs, Tensor targets)
     {
-        Tensor[] losses = [.. Logits(inputs, _patchDropout).Select(logits =>
-            nn.functional.cross_entropy(logits, targets, label_smoothing: _options.LabelSmoothing))];
-        return losses.Length == 1 ? losses[0] : (losses[0] + losses[1]) / 2;
+        Tensor[] logits;
+        using (_options.Precision == SiglipPrecision.BFloat16 ? Autocast.BFloat16(_device) : null)
+            logits = [.. Logits(inputs, _patchDropout).Select(each => each.to(float32))];
+        Tensor[] losses = [.. logits.Select(each => nn.functional.cross_entropy(each, targets, label_smoothing: _options.LabelSmoothing))];
+        Tensor loss = losses.Length == 1 ? losses[0] : (losses[0] + losses[1]) / 2;
+        return (loss, logits[0].detach().argmax(1).eq(targets.argmax(1)).sum());
     }
 
     private void CheckFinite(string name, double value)
@@ -204,6 +232,8 @@ internal sealed class TrainingStep : IDisposable
         if (double.IsFinite(value))
             return;
         string kept = Done == 0 ? "The model is as it was before the training." : $"The model is as step {Done} left it.";
+        if (Saved is { } saved)
+            kept += $" '{_options.StatePath}' holds the state of step {saved}, for the same options.";
         throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"The {name} of step {Done + 1} is {value}, at the learning rate "
             + $"{_learningRate:G4}: the training diverged. Try a lower learning rate than {_options.LearningRate}, a longer warm-up or a lower "
             + $"MaxGradientNorm than {_options.MaxGradientNorm}; if it happens in the first step, look for start weights that are not finite. {kept}"));

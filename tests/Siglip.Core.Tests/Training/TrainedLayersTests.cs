@@ -171,7 +171,7 @@ public sealed class TrainedLayersTests
         {
             SiglipTrainingOptions options = Options with { Seed = seed };
             return new EmbeddedImages(
-                TrainingSource.ToEmbed(dataset, new SiglipImageProcessor(ColouredImages.Processor), options), pixelValues => pixelValues.flatten(1).unsqueeze(1), options, shuffle);
+                TrainingSource.ToEmbed(dataset, new SiglipImageProcessor(ColouredImages.Processor), options, leaveOutBadImages: false), pixelValues => pixelValues.flatten(1).unsqueeze(1), options, shuffle);
         }
 
         static Tensor Joined(TrainingBatch[] batches) => cat([.. batches.Select(batch => batch.Inputs)]);

@@ -43,11 +43,11 @@ internal sealed class TrainingSource : ITrainingSource
 
     /// <summary>The images as they are, in their order.</summary>
     public static TrainingSource ToMeasureWith(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options) =>
-        new(images, processor, MeasuringOptions(options));
+        new(images, processor, MeasuringOptions(options) with { LeaveOutBadImages = true });
 
     /// <summary>The images as they are, in their order, once: none is kept.</summary>
-    public static TrainingSource ToEmbed(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options) =>
-        new(images, processor, MeasuringOptions(options) with { MaxMemory = 0 });
+    public static TrainingSource ToEmbed(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options, bool leaveOutBadImages) =>
+        new(images, processor, MeasuringOptions(options) with { MaxMemory = 0, LeaveOutBadImages = leaveOutBadImages });
 
     public int Count => _images.Count;
 
@@ -119,8 +119,10 @@ internal sealed class TrainingSource : ITrainingSource
             {
                 PreparedBatch batch = free.Take(cancellationToken);
                 Fill(batch, order, epoch, (int)number, cancellationToken);
-                ready.Add(batch, cancellationToken);
+                (batch.Count > 0 ? ready : free).Add(batch, cancellationToken);
             }
+
+            _prepared.ThrowIfAllAreBad();
         }
         finally
         {
@@ -132,7 +134,9 @@ internal sealed class TrainingSource : ITrainingSource
     {
         int start = number * _options.BatchSize;
         batch.Count = Math.Min(_options.BatchSize, order.Length - start);
-        ParallelLoop.For(batch.Count, _options.Workers, row => _prepared.Fill(order, start + row, epoch, batch, row), cancellationToken);
+        bool[] filled = new bool[batch.Count];
+        ParallelLoop.For(batch.Count, _options.Workers, row => filled[row] = _prepared.Fill(order, start + row, epoch, batch, row), cancellationToken);
+        batch.Keep(filled);
         BatchMix? mix = BatchMix.Draw(
             SeededRandom.ForBatch(_options.Seed, epoch, number), _processor.Config.Width, _processor.Config.Height, _options.Augmentation);
         mix?.Apply(batch.PixelValues.Span, batch.Targets.Span, batch.Count, _processor.Config.Width);
