@@ -217,6 +217,28 @@ public sealed class TrainedLayersTests
     }
 
     [TestMethod]
+    [DataRow(1)]
+    [DataRow(4)]
+    public void Bad_validation_images_are_left_out_and_if_all_are_bad_that_is_an_error(int batchSize)
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.File("training"), imagesPerClass: 2), validation = ColouredImages.Write(folder.File("validation"), imagesPerClass: 2);
+        File.WriteAllText(validation.Images[1].Path, "no image");
+        using SiglipForImageClassification model = SmallModel.New();
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, Options with { TrainedLayers = 0, BatchSize = batchSize, SkipBadImages = true });
+        var progress = new List<SiglipTrainingProgress>();
+
+        trainer.Train(dataset, validation, new ListProgress(progress));
+
+        SiglipEvaluation last = progress[^1].Validation!, again = trainer.Evaluate(validation);
+        Assert.AreEqual(3, last.Count);
+        Assert.AreEqual(again.Loss, last.Loss, 1e-6);
+        foreach (LabeledImage image in validation.Images)
+            File.WriteAllText(image.Path, "no image");
+        Assert.StartsWith("None of the 4 images can be read", Assert.ThrowsExactly<InvalidDataException>(() => trainer.Train(dataset, validation, new ListProgress([]))).Message);
+    }
+
+    [TestMethod]
     [DataRow(0)]
     [DataRow(1)]
     public void A_training_of_some_layers_leaves_no_tensor_behind(int layers)
