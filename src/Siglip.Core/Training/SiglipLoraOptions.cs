@@ -4,7 +4,7 @@ namespace Siglip.Core;
 /// <remarks>Source: "LoRA: Low-Rank Adaptation of Large Language Models", 2021; names and defaults are those of the library peft.</remarks>
 public sealed record SiglipLoraOptions
 {
-    /// <summary>Rank of the additions. At least 1; the default is 8.</summary>
+    /// <summary>Rank of the additions. At least 1, at most the model's hidden size; the default is 8.</summary>
     public int Rank { get; init; } = 8;
 
     /// <summary>An addition counts with this, divided by the rank. Above 0; the default is 16.</summary>

@@ -39,6 +39,34 @@ public sealed class EarlyStoppingTests
     }
 
     [TestMethod]
+    [DataRow(null, 4, 0)]
+    [DataRow(null, 4, 0.9)]
+    [DataRow(1, 0, 0.9)]
+    [DataRow(0, 0, 0)]
+    public void With_low_rank_additions_and_with_few_layers_too(int? trainedLayers, int rank, double emaDecay)
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 4);
+        List<float[]> weights = [];
+        SiglipTrainingOptions options = Plain with
+        {
+            TrainedLayers = trainedLayers,
+            Lora = rank == 0 ? null : new SiglipLoraOptions { Rank = rank },
+            EmaDecay = emaDecay,
+        };
+
+        using SiglipForImageClassification model = Train(options, dataset, [3, 1, 2, 2, 2], (trained, state) =>
+        {
+            if (state.EndOfEpoch)
+                weights.Add(Weights(trained));
+        });
+
+        Assert.HasCount(4, weights);
+        CollectionAssert.AreEqual(weights[1], Weights(model));
+        CollectionAssert.AreNotEqual(weights[^1], Weights(model));
+    }
+
+    [TestMethod]
     public void Without_any_finite_loss_the_training_ends_with_its_last_weights()
     {
         using var folder = new TemporaryFolder();

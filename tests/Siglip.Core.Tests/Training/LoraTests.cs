@@ -240,6 +240,61 @@ public sealed class LoraTests
         }
     }
 
+    // The validation images have each other's classes, so that their loss rises with what is learned.
+    [TestMethod]
+    [DataRow(0)]
+    [DataRow(0.5)]
+    public void A_training_that_stops_early_leaves_the_merged_weights_of_the_best_epoch(double averaging)
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.File("images"), imagesPerClass: 4);
+        ColouredImages.Write(folder.File("others"), imagesPerClass: 4);
+        Directory.Move(folder.File("others/red"), folder.File("others/green"));
+        Directory.Move(folder.File("others/blue"), folder.File("others/red"));
+        Directory.Move(folder.File("others/green"), folder.File("others/blue"));
+        ImageFolderDataset validation = ImageFolderDataset.Open(folder.File("others"));
+        using DisposeScope scope = NewDisposeScope();
+        using SiglipForImageClassification model = SmallModel.New();
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, Options with { EmaDecay = averaging, EarlyStoppingPatience = 1 });
+        Dictionary<string, Tensor> reported = [];
+
+        trainer.Train(dataset, validation, new Report(state =>
+        {
+            if (state.EndOfEpoch && state.Epoch == 1)
+                reported = SmallModel.Copy(model);
+            Assert.IsLessThanOrEqualTo(2, state.Epoch);
+        }));
+
+        Assert.IsEmpty(SmallModel.Changed(model, reported));
+        Assert.IsTrue(model.parameters().All(parameter => parameter.requires_grad));
+    }
+
+    [TestMethod]
+    public void Additions_are_trained_in_mixed_precision_too()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Dictionary<string, Tensor> exact = Gradients(SiglipPrecision.Float32), mixed = Gradients(SiglipPrecision.BFloat16);
+
+        foreach ((string name, Tensor expected) in exact)
+        {
+            Assert.AreEqual(ScalarType.Float32, mixed[name].dtype, name);
+            Assert.IsInRange(0.8, 1.25, (mixed[name].norm() / expected.norm()).item<float>(), name);
+            Assert.IsGreaterThan(0.9, nn.functional.cosine_similarity(mixed[name].flatten(), expected.flatten(), 0).item<float>(), name);
+        }
+
+        Assert.IsTrue(exact.Any(pair => ReferenceModels.LargestDifference(pair.Value, mixed[pair.Key]) > 1e-5), "something is rounded");
+
+        static Dictionary<string, Tensor> Gradients(SiglipPrecision precision)
+        {
+            using SiglipForImageClassification model = SmallModel.New();
+            using var step = new TrainingStep(model, Options with { Precision = precision, Lora = Options.Lora! with { Targets = SiglipLoraTargets.Value | SiglipLoraTargets.Mlp } }, CPU);
+            Dictionary<string, Tensor> additions = RandomAdditions(step);
+            step.Begin(1e-3);
+            step.Accumulate(SmallModel.Batch());
+            return additions.ToDictionary(pair => pair.Key, pair => pair.Value.grad!.clone());
+        }
+    }
+
     [TestMethod]
     public void Dropout_is_of_the_additions_inputs_in_training_only_and_follows_from_seed_and_step()
     {

@@ -210,9 +210,32 @@ public sealed class TrainedLayersTests
         using (var strict = new SiglipTrainer(model, ColouredImages.Processor, Options with { TrainedLayers = 0 }))
             Assert.Contains($"'{dataset.Images[1].Path}' is no image", Assert.ThrowsExactly<InvalidDataException>(() => strict.Train(dataset)).Message);
         using (var lenient = new SiglipTrainer(model, ColouredImages.Processor, Options with { TrainedLayers = 0, SkipBadImages = true }))
-            lenient.Train(dataset, progress: new ListProgress(progress));
+            lenient.Train(dataset, dataset, new ListProgress(progress));
 
         Assert.IsTrue(progress.All(state => state.SkippedImages == 1));
+        Assert.AreEqual(5, progress[^1].Validation!.Count, "measured with the good ones");
+    }
+
+    [TestMethod]
+    [DataRow(1)]
+    [DataRow(4)]
+    public void Bad_validation_images_are_left_out_and_if_all_are_bad_that_is_an_error(int batchSize)
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.File("training"), imagesPerClass: 2), validation = ColouredImages.Write(folder.File("validation"), imagesPerClass: 2);
+        File.WriteAllText(validation.Images[1].Path, "no image");
+        using SiglipForImageClassification model = SmallModel.New();
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, Options with { TrainedLayers = 0, BatchSize = batchSize, SkipBadImages = true });
+        var progress = new List<SiglipTrainingProgress>();
+
+        trainer.Train(dataset, validation, new ListProgress(progress));
+
+        SiglipEvaluation last = progress[^1].Validation!, again = trainer.Evaluate(validation);
+        Assert.AreEqual(3, last.Count);
+        Assert.AreEqual(again.Loss, last.Loss, 1e-6);
+        foreach (LabeledImage image in validation.Images)
+            File.WriteAllText(image.Path, "no image");
+        Assert.StartsWith("None of the 4 images can be read", Assert.ThrowsExactly<InvalidDataException>(() => trainer.Train(dataset, validation, new ListProgress([]))).Message);
     }
 
     [TestMethod]

@@ -24,6 +24,7 @@ public sealed class TransferStateTests
         ("classifier", Options with { TrainedLayers = 0 }),
         ("last layer", Options with { TrainedLayers = 1, Optimizer = SiglipOptimizer.Sgd, Momentum = 0.9 }),
         ("additions", Options with { Lora = new SiglipLoraOptions { Rank = 2, Dropout = 0.2 } }),
+        ("additions until they get no better", Options with { EarlyStoppingPatience = 1, Lora = new SiglipLoraOptions { Rank = 2 } }),
         ("additions in the last layers", Options with { TrainedLayers = 2, EmaDecay = 0, Lora = new SiglipLoraOptions { Targets = SiglipLoraTargets.Mlp } }),
     ];
 
@@ -71,7 +72,7 @@ public sealed class TransferStateTests
                 other.state_dict()["vision_model.embeddings.position_embedding.weight"][0, 0] = 0.25f;
             Dictionary<string, Tensor> before = SmallModel.Copy(other);
             using var trainer = new SiglipTrainer(other, ColouredImages.Processor, options);
-            Assert.Contains("hash of the weights that are not trained was ", Assert.ThrowsExactly<ArgumentException>(() => trainer.Train(dataset)).Message, name);
+            Assert.Contains("hash of the weights that are not trained was ", Assert.ThrowsExactly<ArgumentException>(() => trainer.Train(dataset, dataset)).Message, name);
             Assert.IsEmpty(SmallModel.Changed(other, before));
             Assert.IsTrue(other.parameters().All(parameter => parameter.requires_grad));
             foreach (Tensor value in before.Values)
