@@ -122,17 +122,21 @@ internal sealed partial class StagedFiles : IDisposable
         {
             save();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException || IsTooLarge(e))
         {
             throw new IOException($"'{Path.GetFullPath(path)}' cannot be written: {Reason(e, Path.GetDirectoryName(Path.GetFullPath(path)))} Choose a folder "
                 + "that may be written to and has enough space.", e);
         }
     }
 
+    // What .NET throws for a file that is larger than the file system or a limit of the process allows, such as one of 4 GiB on FAT32.
+    private static bool IsTooLarge(Exception e) => e is ArgumentOutOfRangeException && e.TargetSite?.DeclaringType == typeof(RandomAccess);
+
     // Without the temporary name, which says nothing to the user.
     private static string Reason(Exception e, string? folder) => e switch
     {
         DirectoryNotFoundException when !Directory.Exists(folder) => $"the folder '{folder}' does not exist.",
+        ArgumentOutOfRangeException => "the file system takes no file of this size.",
         FileNotFoundException or DirectoryNotFoundException => $"the folder '{folder}' takes no new files.",
         _ => TemporaryName().Replace(e.Message, ""),
     };

@@ -12,6 +12,7 @@ internal sealed class TrainingStep : IDisposable
     private readonly SiglipForImageClassification _model;
     private readonly SiglipTrainingOptions _options;
     private readonly Device _device;
+    private readonly TrainedWeights _weights;
     private readonly TrainingOptimizer _optimizer;
     private double _learningRate;
     private double _patchDropout;
@@ -19,18 +20,34 @@ internal sealed class TrainingStep : IDisposable
     private int _images;
     private double _lossSum;
 
-    /// <summary>Prepares the training of a model; its parameters are moved to the device and to float32.</summary>
-    /// <exception cref="ArgumentException">The loss is of the pooled embedding, but the model has no pooling head.</exception>
+    /// <summary>Prepares a model as <see cref="Prepare"/> does. Until <see cref="Show"/> it is as the training needs it.</summary>
+    /// <inheritdoc cref="Prepare"/>
     public TrainingStep(SiglipForImageClassification model, SiglipTrainingOptions options, Device device)
+    {
+        Prepare(model, options, device);
+        (_model, _options, _device) = (model, options, device);
+        _weights = new TrainedWeights(model, options);
+        _optimizer = new TrainingOptimizer(_weights.All, model.Config.NumHiddenLayers, options);
+        Average = options.EmaDecay > 0 ? new WeightAverage(_weights.All, options.EmaDecay) : null;
+        Best = options.EarlyStoppingPatience is null ? null : new BestWeights(_weights.All);
+    }
+
+    /// <summary>Moves a model's parameters to the device and to float32.</summary>
+    /// <exception cref="ArgumentException">The loss is of the pooled embedding, but the model has no pooling head; it has fewer layers than are to be
+    /// trained; or low-rank additions would not be low.</exception>
+    public static void Prepare(SiglipForImageClassification model, SiglipTrainingOptions options, Device device)
     {
         if (options.ClassifierInput == SiglipClassifierInput.Pooled && !model.Config.VisionUseHead)
             throw new ArgumentException("The classifier is to be trained on the pooled embedding, but the model has no pooling head; choose the mean.");
-        (_model, _options, _device) = (model, options, device);
-        ClearGradients(); // moving a model leaves a tensor behind for each gradient
+        if (options.TrainedLayers > model.Config.NumHiddenLayers)
+            throw new ArgumentException($"The last {options.TrainedLayers} layers are to be trained, but the model has {model.Config.NumHiddenLayers}; lower TrainedLayers, or "
+                + "leave it out to train everything.");
+        if (options.Lora?.Rank > model.Config.HiddenSize)
+            throw new ArgumentException($"The rank of the additions is {options.Lora.Rank}, but the model's matrices have a rank of at most {model.Config.HiddenSize}; lower it.");
+        foreach (Parameter parameter in model.parameters())
+            parameter.grad = null; // moving a model leaves a tensor behind for each gradient
         model.to(ScalarType.Float32); // weights of 16 bits would swallow small steps
         model.to(device);
-        _optimizer = new TrainingOptimizer(model, options);
-        Average = options.EmaDecay > 0 ? new WeightAverage(model, options.EmaDecay) : null;
     }
 
     /// <summary>Number of steps done.</summary>
@@ -39,11 +56,24 @@ internal sealed class TrainingStep : IDisposable
     /// <summary>The moving average of the weights; null for none.</summary>
     public WeightAverage? Average { get; }
 
-    /// <summary>All that later steps depend on. Parameters' own tensors, except numbers of steps, which belong to the open scope.</summary>
+    /// <summary>The weights of the best epoch; null if they are not asked for.</summary>
+    public BestWeights? Best { get; }
+
+    /// <summary>Number of the step's images, up to now, whose class the classifier told.</summary>
+    public int Right { get; private set; }
+
+    /// <summary>The step after which <see cref="SiglipTrainingOptions.StatePath"/> was written; null if it was not.</summary>
+    public int? Saved { get; set; }
+
+    /// <summary>SHA-256 of the weights that are not trained, and so not in <see cref="State"/>; null if there are none.</summary>
+    public string? ComputeFrozenSha256() => _weights.ComputeFrozenSha256();
+
+    /// <summary>All that later steps depend on, but for weights that are not trained. Parameters' own tensors, except numbers of steps, which belong to the open scope.</summary>
     public IEnumerable<(string Name, Tensor Value)> State() =>
     [
-        .. _model.named_parameters().Select(entry => ("model." + entry.name, (Tensor)entry.parameter)),
+        .. _weights.All.Select(entry => ("model." + entry.Name, (Tensor)entry.Parameter)),
         .. Average?.All.Select(entry => ("average." + entry.Name, entry.Average)) ?? [],
+        .. Best?.All.Select(entry => ("best." + entry.Name, entry.Best)) ?? [],
         .. _optimizer.State(),
     ];
 
@@ -66,6 +96,7 @@ internal sealed class TrainingStep : IDisposable
 
         _optimizer.RestoreSteps(name => file.Read(name).item<long>());
         Done = done;
+        Saved = done;
     }
 
     /// <param name="learningRate">Of this step.</param>
@@ -73,9 +104,10 @@ internal sealed class TrainingStep : IDisposable
     public void Begin(double learningRate, double patchDropout = 0)
     {
         (_patchDropout, _learningRate, _firstCount, _images, _lossSum) = (patchDropout, learningRate, 0, 0, 0);
+        Right = 0;
         _model.train();
         ClearGradients();
-        if (_model.Config.AttentionDropout > 0 || patchDropout > 0)
+        if (_model.Config.AttentionDropout > 0 || patchDropout > 0 || _options.Lora?.Dropout > 0)
             manual_seed(StableSeed.Of(_options.Seed, Done)); // so that a step drops the same, whatever came before
     }
 
@@ -85,8 +117,9 @@ internal sealed class TrainingStep : IDisposable
     public double Accumulate(TrainingBatch batch)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor loss = Loss(batch.PixelValues.to(_device), batch.Targets.to(_device));
-        double value = loss.to(float64).item<double>();
+        (Tensor loss, Tensor right) = Loss(batch.Inputs.to(_device), batch.Targets.to(_device));
+        double[] numbers = stack([loss.detach().to(float64), right.to(float64)]).cpu().data<double>().ToArray(); // at once: each is a wait for a GPU
+        double value = numbers[0];
         CheckFinite("loss", value);
         if (_images == 0)
             _firstCount = batch.Count;
@@ -95,6 +128,7 @@ internal sealed class TrainingStep : IDisposable
         loss.backward();
         _images += batch.Count;
         _lossSum += value * batch.Count;
+        Right += (int)numbers[1];
         return value;
     }
 
@@ -119,16 +153,51 @@ internal sealed class TrainingStep : IDisposable
     }
 
     /// <summary>The logits that the loss is of, in training and in evaluation mode alike.</summary>
-    /// <param name="pixelValues">[batch, 3, height, width], on the model's device.</param>
+    /// <param name="inputs">Those of a <see cref="TrainingBatch"/>, on the model's device.</param>
     /// <param name="patchDropout">Share of each image's patches that is left out.</param>
     /// <returns>[batch, labels] each: one or two.</returns>
-    public Tensor[] Logits(Tensor pixelValues, double patchDropout = 0)
+    public Tensor[] Logits(Tensor inputs, double patchDropout = 0)
     {
-        var options = new SiglipForwardOptions { PatchDropout = patchDropout };
-        if (_options.ClassifierInput == SiglipClassifierInput.Mean)
-            return [_model.OfMean(pixelValues, options)];
-        (Tensor ofMean, Tensor? ofPooled) = _model.ForwardBoth(pixelValues, options);
-        return ofPooled is null ? [ofMean] : _options.ClassifierInput == SiglipClassifierInput.Pooled ? [ofPooled] : [ofMean, ofPooled];
+        Tensor[] embeddings = inputs.dim() == 3
+            ? inputs.unbind(1)
+            : Embeddings(_model, inputs, _options.ClassifierInput, new SiglipForwardOptions { PatchDropout = patchDropout });
+        return [.. embeddings.Select(_model.Classify)];
+    }
+
+    /// <summary>The embeddings of images that the classifier gets.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="pixelValues">[batch, 3, height, width], on its device.</param>
+    /// <param name="input">Which.</param>
+    /// <param name="options">Which patches are left out.</param>
+    /// <returns>[batch, hidden] each: the mean, the pooled one, or both in this order; the mean if the model has no pooling head.</returns>
+    public static Tensor[] Embeddings(SiglipForImageClassification model, Tensor pixelValues, SiglipClassifierInput input, SiglipForwardOptions options)
+    {
+        if (input == SiglipClassifierInput.Mean)
+            return [model.EmbedMean(pixelValues, options)];
+        (Tensor mean, Tensor? pooled) = model.EmbedBoth(pixelValues, options);
+        return pooled is null ? [mean] : input == SiglipClassifierInput.Pooled ? [pooled] : [mean, pooled];
+    }
+
+    /// <summary>Gives the model the weights that are to be measured, saved and kept: plain ones, averaged if they are.</summary>
+    public void Show()
+    {
+        Average?.Swap();
+        _weights.Show();
+    }
+
+    /// <summary>Undoes <see cref="Show"/>, to the bit, so that the training can go on.</summary>
+    public void Hide()
+    {
+        _weights.Hide();
+        Average?.Swap();
+    }
+
+    /// <summary>Gives the model that <see cref="Show"/> has shown the weights of the best epoch, if there is one.</summary>
+    public void ShowBest()
+    {
+        _weights.Hide();
+        Best?.ToModel();
+        _weights.Show();
     }
 
     public void Dispose()
@@ -136,20 +205,26 @@ internal sealed class TrainingStep : IDisposable
         ClearGradients();
         _optimizer.Dispose();
         Average?.Dispose();
+        Best?.Dispose();
+        _weights.Dispose();
     }
 
     // Takes them away instead of filling them with zeros, as PyTorch does: what gets none in a step is not changed by it.
     private void ClearGradients()
     {
-        foreach (Parameter parameter in _model.parameters())
+        foreach ((_, Parameter parameter) in _weights.All)
             parameter.grad = null;
     }
 
-    private Tensor Loss(Tensor pixelValues, Tensor targets)
+    // The mean loss, and the number of images whose class the classifier told: by the first logits, as it is measured.
+    private (Tensor Loss, Tensor Right) Loss(Tensor inputs, Tensor targets)
     {
-        Tensor[] losses = [.. Logits(pixelValues, _patchDropout).Select(logits =>
-            nn.functional.cross_entropy(logits, targets, label_smoothing: _options.LabelSmoothing))];
-        return losses.Length == 1 ? losses[0] : (losses[0] + losses[1]) / 2;
+        Tensor[] logits;
+        using (_options.Precision == SiglipPrecision.BFloat16 ? Autocast.BFloat16(_device) : null)
+            logits = [.. Logits(inputs, _patchDropout).Select(each => each.to(float32))];
+        Tensor[] losses = [.. logits.Select(each => nn.functional.cross_entropy(each, targets, label_smoothing: _options.LabelSmoothing))];
+        Tensor loss = losses.Length == 1 ? losses[0] : (losses[0] + losses[1]) / 2;
+        return (loss, logits[0].detach().argmax(1).eq(targets.argmax(1)).sum());
     }
 
     private void CheckFinite(string name, double value)
@@ -157,6 +232,8 @@ internal sealed class TrainingStep : IDisposable
         if (double.IsFinite(value))
             return;
         string kept = Done == 0 ? "The model is as it was before the training." : $"The model is as step {Done} left it.";
+        if (Saved is { } saved)
+            kept += $" '{_options.StatePath}' holds the state of step {saved}, for the same options.";
         throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"The {name} of step {Done + 1} is {value}, at the learning rate "
             + $"{_learningRate:G4}: the training diverged. Try a lower learning rate than {_options.LearningRate}, a longer warm-up or a lower "
             + $"MaxGradientNorm than {_options.MaxGradientNorm}; if it happens in the first step, look for start weights that are not finite. {kept}"));
