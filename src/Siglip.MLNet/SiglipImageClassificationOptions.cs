@@ -23,6 +23,11 @@ public sealed record SiglipImageClassificationOptions
     /// <value>The default is false.</value>
     public bool MimeticInitialization { get; init; }
 
+    /// <summary>Height and width of the images that the model is trained on, in pixels, if other than its own: its position embeddings are interpolated (bicubic)
+    /// once, and the trained model has this size.</summary>
+    /// <value>At least the patch size; the default, null, is that of the model.</value>
+    public int? ImageSize { get; init; }
+
     /// <summary>How the model is trained: epochs, batch size, learning rate, augmentation, seed and more. Its <see cref="SiglipTrainingOptions.Device"/> stays as
     /// it is: <see cref="GpuDeviceId"/> or the context choose the device.</summary>
     /// <value>The default is <c>new SiglipTrainingOptions()</c>.</value>

@@ -159,6 +159,8 @@ public sealed class SiglipImageClassificationTrainer : IEstimator<SiglipImageCla
             throw new ArgumentException("ValidationSet and ValidationSetFraction are both set; set one of the two.");
         if (options is { Training.EarlyStoppingPatience: not null, ValidationSet: null, ValidationSetFraction: null })
             throw new ArgumentException("Training.EarlyStoppingPatience needs images to measure with: set ValidationSet or ValidationSetFraction, too.");
+        if (options is { ImageSize: not null, Config: not null })
+            throw new ArgumentException("ImageSize and Config are both set; set the ImageSize of Config.");
         if (options is { MimeticInitialization: true, Config: null })
             throw new ArgumentException("MimeticInitialization is for a new model, and Config is not set; set it, too.");
     }
@@ -174,7 +176,11 @@ public sealed class SiglipImageClassificationTrainer : IEstimator<SiglipImageCla
         }
 
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_options.Model);
-        CheckModel(checkpoint.Config, checkpoint.ProcessorConfig, checkpoint.Source);
+        (SiglipVisionConfigBase vision, SiglipImageProcessorConfigBase processorConfig) = (checkpoint.Config, checkpoint.ProcessorConfig);
+        if (_options.ImageSize is { } size && (vision, processorConfig) is (SiglipVisionConfig fixedSize, SiglipImageProcessorConfig processor))
+            (vision, processorConfig) = (fixedSize with { ImageSize = size }, processor with { Height = size, Width = size });
+        vision.Validate();
+        CheckModel(vision, processorConfig, checkpoint.Source);
     }
 
     private void CheckModel(SiglipVisionConfigBase config, SiglipImageProcessorConfigBase processorConfig, string source)
@@ -239,9 +245,10 @@ public sealed class SiglipImageClassificationTrainer : IEstimator<SiglipImageCla
             }
 
             using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_options.Model);
+            int size = _options.ImageSize ?? ((SiglipVisionConfig)checkpoint.Config).ImageSize;
             bool hasClassifier = checkpoint.Labels?.SequenceEqual(labels) ?? false;
-            return (hasClassifier ? checkpoint.LoadForImageClassification() : checkpoint.LoadForImageClassification(labels),
-                (SiglipImageProcessorConfig)checkpoint.ProcessorConfig);
+            SiglipForImageClassification loaded = hasClassifier ? checkpoint.LoadForImageClassification(size) : checkpoint.LoadForImageClassification(labels, size);
+            return (loaded, loaded.ProcessorConfig!);
         }
     }
 

@@ -42,7 +42,8 @@ internal sealed class TrainingLog(IHost host, IProgress<SiglipTrainingProgress>?
     /// <summary>Says that the training is complete.</summary>
     public void End()
     {
-        _channel.Info(Text($"Trained {_last!.Step:N0} steps in {Stopwatch.GetElapsedTime(_start).TotalSeconds:N2} s."));
+        string best = _last!.BestEpoch is { } epoch ? Text($"; the model has the weights of epoch {epoch}, which had the lowest validation loss") : "";
+        _channel.Info(Text($"Trained {_last.Step:N0} steps in {Stopwatch.GetElapsedTime(_start).TotalSeconds:N2} s{best}."));
         if (_last.SkippedImages > 0)
             Warn($"{_last.SkippedImages:N0} images could not be read, and were left out of the training.");
     }
@@ -54,7 +55,7 @@ internal sealed class TrainingLog(IHost host, IProgress<SiglipTrainingProgress>?
         string step = progress.EndOfEpoch ? "" : Text($", step {progress.Step:N0} of {progress.Steps:N0}");
         string left = progress.Step == progress.Steps ? "" : Text($", about {progress.TimeLeft.TotalSeconds:N0} s left");
         string validation = progress.Validation is { } measured ? Text($"; validation: loss {measured.Loss:N3}, accuracy {measured.Accuracy:N3}") : "";
-        return Text($"Epoch {progress.Epoch} of {progress.Epochs}{step}: loss {progress.Loss:N3}, learning rate {progress.LearningRate:G3}, ")
+        return Text($"Epoch {progress.Epoch} of {progress.Epochs}{step}: loss {progress.Loss:N3}, accuracy {progress.Accuracy:N3}, learning rate {progress.LearningRate:G3}, ")
             + Text($"{progress.ImagesPerSecond:N1} images/s{left}{validation}.");
     }
 

@@ -157,6 +157,30 @@ public sealed class ImageClassificationTests
     }
 
     [TestMethod]
+    public void The_classifier_alone_is_trained_and_the_vision_model_stays()
+    {
+        IDataView data = Colours.Keyed(_mlContext);
+        using var model = Colours.Trainer(_mlContext, Colours.Options with { Training = Colours.Options.Training with { TrainedLayers = 0, LearningRate = 0.1 } }).Fit(data);
+        using var start = _mlContext.Transforms.SiglipFeaturizeImage("Embedding", "Path", Checkpoint).Fit(data);
+
+        Assert.AreEqual(1, _mlContext.MulticlassClassification.Evaluate(model.Transform(data)).MicroAccuracy);
+        Assert.AreEqual(start.Embedder.ModelSha256, model.Featurizer.Embedder.ModelSha256);
+        Assert.IsTrue(start.Embedder.SharesModel, "one model in memory");
+    }
+
+    [TestMethod]
+    public void A_model_is_trained_for_images_of_another_size()
+    {
+        IDataView data = Colours.Keyed(_mlContext);
+        using var model = Colours.Trainer(_mlContext, Colours.OneStep with { ImageSize = 24 }).Fit(data);
+        using var loaded = (SiglipImageClassificationTransformer)EstimatorWorkout.SaveAndLoad(_mlContext, model, data.Schema);
+
+        Assert.AreEqual(24, ((SiglipVisionConfig)loaded.Featurizer.Embedder.Config).ImageSize);
+        Assert.AreEqual(36, loaded.Featurizer.Embedder.PatchCount);
+        AreSame(Vectors(model.Transform(data), "Score"), Vectors(loaded.Transform(data), "Score"));
+    }
+
+    [TestMethod]
     public void The_training_s_seed_decides_and_not_the_context_s()
     {
         float[] Scores(int contextSeed, int seed, string image = "Path")
@@ -215,6 +239,8 @@ public sealed class ImageClassificationTests
         Refused<ArgumentOutOfRangeException>(good with { ValidationSetFraction = 1 }, "ValidationSetFraction is 1");
         Refused<ArgumentException>(good with { ValidationSetFraction = 0.1, ValidationSet = data }, "set one of the two");
         Refused<ArgumentException>(good with { Training = good.Training with { EarlyStoppingPatience = 1 } }, "EarlyStoppingPatience needs images to measure with");
+        Refused<ArgumentException>(good with { Config = Config, ImageSize = 20 }, "set the ImageSize of Config");
+        Refused<ArgumentException>(good with { ImageSize = 3 }, "image_size");
         Refused<ArgumentException>(good with { MimeticInitialization = true }, "Config is not set");
         Refused<ArgumentOutOfRangeException>(good with { BatchSize = 0 }, "BatchSize is 0");
         Refused<ArgumentOutOfRangeException>(good with { Config = Config, BatchSize = int.MaxValue }, "BatchSize is 2147483647, which is too large");

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Microsoft.ML;
 using Microsoft.ML.Runtime;
 using Siglip.Core;
@@ -28,8 +29,8 @@ public sealed class TrainingLogTests
         string[] expected =
         [
             $@"Training '{TestModel.Checkpoint}', 0\.0 million parameters, with 18 images of 2 classes, 6 more to measure with, on cpu\.",
-            @"Epoch 1 of 2: loss \d\.\d{3}, learning rate 0\.\d+, [\d,]+\.\d images/s, about \d+ s left; validation: loss \d\.\d{3}, accuracy [01]\.\d{3}\.",
-            @"Epoch 2 of 2: loss \d\.\d{3}, learning rate \d\.?\S+, [\d,]+\.\d images/s; validation: loss \d\.\d{3}, accuracy [01]\.\d{3}\.",
+            @"Epoch 1 of 2: loss \d\.\d{3}, accuracy [01]\.\d{3}, learning rate 0\.\d+, [\d,]+\.\d images/s, about \d+ s left; validation: loss \d\.\d{3}, accuracy [01]\.\d{3}\.",
+            @"Epoch 2 of 2: loss \d\.\d{3}, accuracy [01]\.\d{3}, learning rate \d\.?\S+, [\d,]+\.\d images/s; validation: loss \d\.\d{3}, accuracy [01]\.\d{3}\.",
             @"Trained 6 steps in \d\.\d\d s\.",
             @"Model 'the trained model': 0\.0 million parameters in Float32, on cpu, loaded in \d\.\d\d s\.",
         ];
@@ -38,6 +39,19 @@ public sealed class TrainingLogTests
         foreach ((string pattern, string message) in expected.Zip(messages))
             Assert.MatchesRegex($"^{pattern}$", message);
         Assert.IsFalse(_entries.Any(entry => entry.Kind == ChannelMessageKind.Warning));
+    }
+
+    [TestMethod]
+    public void The_epoch_whose_weights_are_kept_is_named()
+    {
+        using var model = Colours.Trainer(_mlContext, Colours.Options with
+        {
+            Training = Colours.Options.Training with { Epochs = 9, LearningRate = 1e-9, LabelSmoothing = 0.999, EarlyStoppingPatience = 2 }, // the loss stays
+            ValidationSetFraction = 0.25,
+        }).Fit(Colours.Keyed(_mlContext));
+
+        Assert.IsTrue(_entries.Any(entry => Regex.IsMatch(entry.RawMessage,
+            @"^Trained \d+ steps in \d+\.\d\d s; the model has the weights of epoch [1-9], which had the lowest validation loss\.$")));
     }
 
     [TestMethod]
