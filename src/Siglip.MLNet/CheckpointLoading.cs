@@ -44,19 +44,26 @@ internal static class CheckpointLoading
     /// <returns>The sizes that the embeddings will have.</returns>
     /// <exception cref="ArgumentException">A pooled embedding is asked for, and the model has no pooling head; a batch is too large; or the
     /// preprocessing does not fit the model.</exception>
-    public static EmbeddingSizes Check(FeaturizerSettings settings, SiglipCheckpoint checkpoint)
+    public static EmbeddingSizes Check(FeaturizerSettings settings, SiglipCheckpoint checkpoint) =>
+        Check(settings, checkpoint.Config, checkpoint.ProcessorConfig, checkpoint.Source);
+
+    /// <inheritdoc cref="Check(FeaturizerSettings, SiglipCheckpoint)"/>
+    /// <param name="settings">Checked settings.</param>
+    /// <param name="config">The model's sizes.</param>
+    /// <param name="processorConfig">Its preprocessing.</param>
+    /// <param name="source">What messages call the model.</param>
+    public static EmbeddingSizes Check(FeaturizerSettings settings, SiglipVisionConfigBase config, SiglipImageProcessorConfigBase processorConfig, string source)
     {
-        SiglipVisionConfigBase config = checkpoint.Config;
-        string subject = $"'{checkpoint.Source}'";
+        string subject = $"'{source}'";
         EmbeddingSizes sizes;
         long largest; // number of values of one image in one array
         try
         {
-            (largest, long patches) = VisionTower.SizesOf(config, Preprocessing(settings, checkpoint));
+            (largest, long patches) = VisionTower.SizesOf(config, VisionTower.CheckFit(config, processorConfig, settings.ToEmbedderOptions("cpu")));
             sizes = new EmbeddingSizes(checked((int)patches), config.HiddenSize);
             foreach ((string name, SiglipOutputKind kind) in settings.Columns)
             {
-                subject = $"Column '{name}' of '{checkpoint.Source}'";
+                subject = $"Column '{name}' of '{source}'";
                 SiglipImageEmbedder.CheckHead(config, FeaturizedSchema.FlagOf(kind));
                 if (kind == SiglipOutputKind.PatchEmbeddings)
                     largest = Math.Max(largest, patches * config.HiddenSize);

@@ -13,9 +13,12 @@ internal sealed record ComputeDevice(int? GpuDeviceId, bool FallbackToCpu, strin
 {
     /// <summary>The options' device, or that of the context if they name none.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The number is negative.</exception>
-    public static ComputeDevice From(SiglipImageFeaturizingOptions options, IHostEnvironment environment) => options.GpuDeviceId is { } id
-        ? new ComputeDevice(id, options.FallbackToCpu, nameof(SiglipImageFeaturizingOptions)).Checked()
-        : From(environment);
+    public static ComputeDevice From(SiglipImageFeaturizingOptions options, IHostEnvironment environment) =>
+        From(options.GpuDeviceId, options.FallbackToCpu, nameof(SiglipImageFeaturizingOptions), environment);
+
+    /// <inheritdoc cref="From(SiglipImageFeaturizingOptions, IHostEnvironment)"/>
+    public static ComputeDevice From(SiglipImageClassificationOptions options, IHostEnvironment environment) =>
+        From(options.GpuDeviceId, options.FallbackToCpu, nameof(SiglipImageClassificationOptions), environment);
 
     /// <summary>The context's device.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The number is negative.</exception>
@@ -45,6 +48,9 @@ internal sealed record ComputeDevice(int? GpuDeviceId, bool FallbackToCpu, strin
         Environments.Warn(host, $"GPU device {id} is asked for, and {found}: the CPU computes.");
         return "cpu";
     }
+
+    private static ComputeDevice From(int? id, bool fallbackToCpu, string source, IHostEnvironment environment) =>
+        id is null ? From(environment) : new ComputeDevice(id, fallbackToCpu, source).Checked();
 
     private ComputeDevice Checked() => GpuDeviceId is not < 0
         ? this

@@ -7,9 +7,10 @@ namespace Siglip.MLNet;
 /// <summary>What a cursor says of its work in ML.NET's log: each batch (trace), progress now and then, and a summary.</summary>
 /// <remarks>Messages only: of a progress channel an MLContext keeps every event, and what it refers to, as long as it lives.</remarks>
 /// <param name="transformer">Whose model computes.</param>
+/// <param name="valueName">What is computed of an image.</param>
 /// <param name="total">Number of rows, if known.</param>
 /// <param name="computes">Called at the first forward pass, unless there is a cache.</param>
-internal sealed class CursorLog(SiglipImageFeaturizingTransformer transformer, long? total, Action computes) : IDisposable
+internal sealed class CursorLog(SiglipImageFeaturizingTransformer transformer, string valueName, long? total, Action computes) : IDisposable
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(10);
 
@@ -31,7 +32,7 @@ internal sealed class CursorLog(SiglipImageFeaturizingTransformer transformer, l
         if (batch.Passes > 0 && _counts.Passes == 0 && transformer.FindCache() is null)
             computes();
         if (batch.Bad > 0 && _counts.Bad == 0 && transformer.Settings.BadImages == BadImageHandling.Throw)
-            _channel.Warning($"{batch.FirstBad} Reading its embedding throws."); // ML.NET's caches and shuffling steps hide the exception in others
+            _channel.Warning($"{batch.FirstBad} Reading its {valueName} throws."); // ML.NET's caches and shuffling steps hide the exception in others
         _counts += batch;
         long now = Stopwatch.GetTimestamp();
         _channel.Trace(Text($"{batch.Images} images in {Stopwatch.GetElapsedTime(_lastBatch, now).TotalMilliseconds:N0} ms: {Parts(batch)}."));
@@ -53,7 +54,7 @@ internal sealed class CursorLog(SiglipImageFeaturizingTransformer transformer, l
         double seconds = Stopwatch.GetElapsedTime(_start).TotalSeconds;
         _channel.Info(Text($"{_counts.Images:N0} images in {seconds:N2} s, {_counts.Images / seconds:N1} images/s: {Parts(_counts)}, on {transformer.Device}."));
         if (_counts.Bad > 0 && transformer.Settings.BadImages == BadImageHandling.Missing)
-            _channel.Warning(Text($"{_counts.Bad:N0} of {_counts.Images:N0} images cannot be read, their embeddings are NaN. The first: {_counts.FirstBad}"));
+            _channel.Warning(Text($"{_counts.Bad:N0} of {_counts.Images:N0} images cannot be read, their {valueName}s are NaN. The first: {_counts.FirstBad}"));
         _channel.Dispose();
         _channel = null;
     }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Reflection;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Siglip.Core;
@@ -14,7 +13,8 @@ namespace Siglip.MLNet;
 /// </remarks>
 internal sealed class DataViewImages : ILabeledImages
 {
-    private const string KeyValues = "KeyValues";
+    public const string ExpectedLabel = "a key of at most 1048576 classes (use MapValueToKey first)";
+    public const int MaxClasses = 1 << 20;
 
     private readonly ImageSource _source;
     private readonly ImageColumnKind _kind;
@@ -22,14 +22,27 @@ internal sealed class DataViewImages : ILabeledImages
     private readonly List<RgbImage?> _pixels = []; // by slot, of MLImage columns
     private readonly Dictionary<int, Exception> _faults = []; // by slot
 
-    private DataViewImages(ImageSource source, ImageColumnKind kind, IReadOnlyList<string> labels) => (_source, _kind, Labels) = (source, kind, labels);
+    private DataViewImages(ImageSource source, ImageColumnKind kind, IReadOnlyList<string> labels, LabelValues? labelValues) =>
+        (_source, _kind, Labels, LabelValues) = (source, kind, labels, labelValues);
 
+    /// <summary>The values that the keys stand for; without them, numbers from 0.</summary>
     public IReadOnlyList<string> Labels { get; }
 
     public int Count => _rows.Count;
 
+    /// <summary>What <see cref="Labels"/> are the text of; null if the label column does not tell the values of its keys.</summary>
+    public LabelValues? LabelValues { get; }
+
     /// <summary>Rows whose label is missing; they are left out, as ML.NET's trainers do.</summary>
     public int WithoutLabel { get; private set; }
+
+    /// <summary>Checks the columns.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or of a wrong type.</exception>
+    public static void Check(DataViewSchema schema, string labelColumnName, string imageColumnName)
+    {
+        LabelOf(schema, labelColumnName);
+        ImageOf(schema, imageColumnName);
+    }
 
     /// <summary>Reads the rows.</summary>
     /// <param name="data">The data view; its cursor is moved once.</param>
@@ -45,12 +58,8 @@ internal sealed class DataViewImages : ILabeledImages
         IDataView data, string labelColumnName, string imageColumnName, string? imageFolder = null, bool applyExifOrientation = false, long maxMemory = 1L << 30,
         CancellationToken cancellationToken = default)
     {
-        DataViewSchema.Column label = Column(labelColumnName), image = Column(imageColumnName);
-        if (label.Type is not KeyDataViewType key)
-            throw Environments.SchemaMismatch(nameof(data), label.Name, "a key (use MapValueToKey first)", label.Type.ToString()!);
-        ImageColumnKind kind = FeaturizedSchema.KindOf(image.Type)
-            ?? throw Environments.SchemaMismatch(nameof(data), image.Name, FeaturizedSchema.ExpectedTypes, image.Type.ToString()!);
-
+        (DataViewSchema.Column label, KeyDataViewType key) = LabelOf(data.Schema, labelColumnName);
+        (DataViewSchema.Column image, ImageColumnKind kind) = ImageOf(data.Schema, imageColumnName);
         var settings = new FeaturizerSettings
         {
             InputColumnName = image.Name,
@@ -60,11 +69,10 @@ internal sealed class DataViewImages : ILabeledImages
             ApplyExifOrientation = applyExifOrientation,
         };
         using DataViewRowCursor cursor = data.GetRowCursor([label, image]);
-        var images = new DataViewImages(ImageSource.Create(ImageGetter(cursor, image, kind), kind, settings), kind, NamesOf(label, key));
+        var values = LabelValues.Of(label);
+        var images = new DataViewImages(ImageSource.Create(ImageGetter(cursor, image, kind), kind, settings), kind, LabelValues.NamesOf(values, (int)key.Count), values);
         images.Read(cursor, KeyGetter(cursor, label), image.Name, maxMemory, cancellationToken);
         return images;
-
-        DataViewSchema.Column Column(string name) => data.Schema.GetColumnOrNull(name) ?? throw Environments.MissingColumn(nameof(data), name);
     }
 
     public int LabelOf(int index) => _rows[index].Label;
@@ -89,6 +97,21 @@ internal sealed class DataViewImages : ILabeledImages
         {
             throw Bad(index, e);
         }
+    }
+
+    private static (DataViewSchema.Column Column, KeyDataViewType Type) LabelOf(DataViewSchema schema, string name)
+    {
+        DataViewSchema.Column column = schema.GetColumnOrNull(name) ?? throw Environments.MissingColumn(nameof(schema), name);
+        return column.Type is KeyDataViewType { Count: <= MaxClasses } key
+            ? (column, key)
+            : throw Environments.SchemaMismatch(nameof(schema), name, ExpectedLabel, column.Type.ToString()!);
+    }
+
+    private static (DataViewSchema.Column Column, ImageColumnKind Kind) ImageOf(DataViewSchema schema, string name)
+    {
+        DataViewSchema.Column column = schema.GetColumnOrNull(name) ?? throw Environments.MissingColumn(nameof(schema), name);
+        return (column, FeaturizedSchema.KindOf(column.Type)
+            ?? throw Environments.SchemaMismatch(nameof(schema), name, FeaturizedSchema.ExpectedTypes, column.Type.ToString()!));
     }
 
     private void Read(DataViewRowCursor cursor, Func<ulong> key, string column, long maxMemory, CancellationToken cancellationToken)
@@ -160,23 +183,5 @@ internal sealed class DataViewImages : ILabeledImages
                 return widen(value);
             };
         }
-    }
-
-    // The values that the keys stand for, of whatever type; without them, numbers from 0.
-    private static string[] NamesOf(DataViewSchema.Column column, KeyDataViewType key)
-    {
-        if (key.Count > int.MaxValue)
-            throw Environments.SchemaMismatch("data", column.Name, "a key of a known number of classes (use MapValueToKey)", key.ToString()!);
-        if (column.Annotations.Schema.GetColumnOrNull(KeyValues) is not { Type: VectorDataViewType values })
-            return [.. Enumerable.Range(0, (int)key.Count).Select(label => label.ToString(CultureInfo.InvariantCulture))];
-        return (string[])typeof(DataViewImages).GetMethod(nameof(Names), BindingFlags.NonPublic | BindingFlags.Static)!
-            .MakeGenericMethod(values.ItemType.RawType).Invoke(null, [column])!;
-    }
-
-    private static string[] Names<T>(DataViewSchema.Column column)
-    {
-        VBuffer<T> values = default;
-        column.Annotations.GetValue(KeyValues, ref values);
-        return [.. values.DenseValues().Select(value => string.Create(CultureInfo.InvariantCulture, $"{value}"))];
     }
 }

@@ -4,7 +4,7 @@ using Siglip.MLNet.Internals;
 
 namespace Siglip.MLNet;
 
-/// <summary>An input with embeddings added. Nothing is computed before a cursor moves.</summary>
+/// <summary>An input with columns added. Nothing is computed before a cursor moves.</summary>
 internal sealed class FeaturizedDataView : IDataView
 {
     private readonly SiglipImageFeaturizingTransformer _transformer;
@@ -12,12 +12,11 @@ internal sealed class FeaturizedDataView : IDataView
     private readonly FeaturizedSchema _schema;
     private int _computingCursors;
 
-    public FeaturizedDataView(SiglipImageFeaturizingTransformer transformer, IDataView input)
-    {
-        _transformer = transformer;
-        _input = input;
-        _schema = transformer.Bind(input.Schema);
-    }
+    /// <param name="transformer">Whose model computes.</param>
+    /// <param name="input">The input.</param>
+    /// <param name="schema">Made for the input.</param>
+    public FeaturizedDataView(SiglipImageFeaturizingTransformer transformer, IDataView input, FeaturizedSchema schema) =>
+        (_transformer, _input, _schema) = (transformer, input, schema);
 
     /// <summary>False: rows in another order would be other batches, and images decoded far ahead of their use.</summary>
     public bool CanShuffle => false;
@@ -34,7 +33,7 @@ internal sealed class FeaturizedDataView : IDataView
         {
             return !_schema.NeedsImages(active)
                 ? new PassThroughCursor(input, _schema, active)
-                : new FeaturizedRowCursor(_transformer, input, _schema, active, new CursorLog(_transformer, GetRowCount(), NoteComputation));
+                : new FeaturizedRowCursor(_transformer, input, _schema, active, new CursorLog(_transformer, _schema.ValueName, GetRowCount(), NoteComputation));
         }
         catch
         {
@@ -53,7 +52,7 @@ internal sealed class FeaturizedDataView : IDataView
         {
             Environments.Warn(_transformer.Host,
                 "The same images are embedded a second time. A trainer that reads its data in several passes embeds all images in each of them: "
-                + "call AppendCacheCheckpoint(mlContext) after SiglipFeaturizeImage, or Data.Cache on the transformed data; or, for all pipelines of the context, "
+                + "call AppendCacheCheckpoint(mlContext) after the SigLIP step, or Data.Cache on the transformed data; or, for all pipelines of the context, "
                 + "mlContext.CacheSiglipEmbeddings().");
         }
     }

@@ -83,7 +83,7 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
         if (_active[column.Index])
         {
             getter = _schema.IsAdded(column.Index)
-                ? _images.CreateGetter(_schema.KindAt(column.Index), CurrentSlot)
+                ? _schema.AddedAt(column.Index).CreateGetter(_images, CurrentSlot)
                 : _buffers[column.Index]!.CreateGetter(CurrentSlot);
         }
 

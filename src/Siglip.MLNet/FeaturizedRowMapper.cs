@@ -60,7 +60,7 @@ internal sealed class FeaturizedRowMapper(SiglipImageFeaturizingTransformer tran
             {
                 if (!_schema.IsAdded(column.Index))
                     return _input.GetGetter<TValue>(_schema.InputAt(column.Index));
-                getter = _image!.CreateGetter(_schema.KindAt(column.Index), ComputedSlot);
+                getter = _schema.AddedAt(column.Index).CreateGetter(_image!, ComputedSlot);
             }
 
             return FeaturizedSchema.Cast<TValue>(getter, column);

@@ -14,33 +14,41 @@ internal enum ImageColumnKind
     Path,
 }
 
-/// <summary>The columns of one input and the embeddings.</summary>
+/// <summary>The columns of one input and those that are added.</summary>
 internal sealed class FeaturizedSchema
 {
     public const string ExpectedTypes = "MLImage, a vector of bytes (an encoded image) or text (the path of an image)";
 
-    private readonly SiglipOutputKind[] _outputs;
-    private readonly int[] _origins; // of each column of Output: its index in Input, or ~index in _outputs
+    private readonly IReadOnlyList<AddedColumn> _added;
+    private readonly int[] _origins; // of each column of Output: its index in Input, or ~index in _added
 
     /// <exception cref="ArgumentOutOfRangeException">The input column is missing or of a wrong type.</exception>
     public FeaturizedSchema(DataViewSchema inputSchema, FeaturizerSettings settings, EmbeddingSizes sizes)
+        : this(inputSchema, settings.InputColumnName, [.. settings.Columns.Select(column => new EmbeddingColumn(column.Key, column.Value, sizes))])
+    {
+    }
+
+    /// <param name="inputSchema">The input's columns.</param>
+    /// <param name="inputColumnName">The column with the images.</param>
+    /// <param name="added">At least one, with different names.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The input column is missing or of a wrong type.</exception>
+    public FeaturizedSchema(DataViewSchema inputSchema, string inputColumnName, IReadOnlyList<AddedColumn> added)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
         Input = inputSchema;
-        Source = inputSchema.GetColumnOrNull(settings.InputColumnName)
-            ?? throw Environments.MissingColumn(nameof(inputSchema), settings.InputColumnName);
+        Source = inputSchema.GetColumnOrNull(inputColumnName) ?? throw Environments.MissingColumn(nameof(inputSchema), inputColumnName);
         SourceKind = KindOf(Source.Type)
             ?? throw Environments.SchemaMismatch(nameof(inputSchema), Source.Name, ExpectedTypes, Source.Type.ToString()!);
 
-        _outputs = [.. settings.Columns.Select(column => column.Value)];
-        _origins = OriginsOf(inputSchema, settings);
+        _added = added;
+        _origins = OriginsOf(inputSchema, added);
         var builder = new DataViewSchema.Builder();
         foreach (int origin in _origins)
         {
             if (origin >= 0)
                 builder.AddColumns([inputSchema[origin]]);
             else
-                builder.AddColumn(settings.Columns[~origin].Key, TypeOf(_outputs[~origin], sizes));
+                builder.AddColumn(added[~origin].Name, added[~origin].Type, added[~origin].AnnotationsAfter(inputSchema));
         }
 
         Output = builder.ToSchema();
@@ -48,7 +56,7 @@ internal sealed class FeaturizedSchema
 
     public DataViewSchema Input { get; }
 
-    /// <summary>The input's columns, then the embeddings; but one with the name of a column of the input hides that and follows it at once, as in ML.NET's own
+    /// <summary>The input's columns, then those that are added; but one with the name of a column of the input hides that and follows it at once, as in ML.NET's own
     /// transforms.</summary>
     public DataViewSchema Output { get; }
 
@@ -60,6 +68,9 @@ internal sealed class FeaturizedSchema
 
     public ImageColumnKind SourceKind { get; }
 
+    /// <summary>What messages call what is computed of an image, in the singular.</summary>
+    public string ValueName => _added[0].ValueName;
+
     public static ImageColumnKind? KindOf(DataViewType type) => type switch
     {
         ImageDataViewType => ImageColumnKind.Image,
@@ -67,6 +78,11 @@ internal sealed class FeaturizedSchema
         VectorDataViewType vector when vector.ItemType == NumberDataViewType.Byte => ImageColumnKind.Bytes,
         _ => null,
     };
+
+    /// <summary>Whether <see cref="KindOf"/> knows a column of this shape.</summary>
+    public static bool IsImageColumn(SchemaShape.Column column) => column.Kind == SchemaShape.Column.VectorKind.Scalar
+        ? !column.IsKey && KindOf(column.ItemType) is not null
+        : !column.IsKey && column.ItemType == NumberDataViewType.Byte;
 
     public static SiglipEmbeddingOutputs FlagOf(SiglipOutputKind kind) => kind switch
     {
@@ -80,8 +96,8 @@ internal sealed class FeaturizedSchema
     /// <summary>Whether an index of <see cref="Output"/> is that of a column that is added.</summary>
     public bool IsAdded(int index) => _origins[index] < 0;
 
-    /// <summary>The kind of a column that is added.</summary>
-    public SiglipOutputKind KindAt(int index) => _outputs[~_origins[index]];
+    /// <summary>The column that is added and stands at an index of <see cref="Output"/>.</summary>
+    public AddedColumn AddedAt(int index) => _added[~_origins[index]];
 
     /// <summary>The input's column that stands at an index of <see cref="Output"/>.</summary>
     public DataViewSchema.Column InputAt(int index) => Input[_origins[index]];
@@ -101,14 +117,14 @@ internal sealed class FeaturizedSchema
         return active;
     }
 
-    /// <summary>The embeddings among the active columns.</summary>
+    /// <summary>The embeddings that the active columns need.</summary>
     public SiglipEmbeddingOutputs ActiveEmbeddings(bool[] active)
     {
         var embeddings = SiglipEmbeddingOutputs.None;
         for (int index = 0; index < active.Length; index++)
         {
             if (active[index] && IsAdded(index))
-                embeddings |= FlagOf(KindAt(index));
+                embeddings |= AddedAt(index).Embeddings;
         }
 
         return embeddings;
@@ -157,12 +173,12 @@ internal sealed class FeaturizedSchema
             $"Column '{column.Name}' has values of type {column.Type.RawType}, asked for was {typeof(TValue)}.");
     }
 
-    private static int[] OriginsOf(DataViewSchema inputSchema, FeaturizerSettings settings)
+    private static int[] OriginsOf(DataViewSchema inputSchema, IReadOnlyList<AddedColumn> added)
     {
         List<int> origins = [.. Enumerable.Range(0, inputSchema.Count)];
-        for (int i = 0; i < settings.Columns.Count; i++)
+        for (int i = 0; i < added.Count; i++)
         {
-            string name = settings.Columns[i].Key;
+            string name = added[i].Name;
             int hidden = origins.FindLastIndex(origin => origin >= 0 && inputSchema[origin].Name == name); // names that are added differ
             origins.Insert(hidden < 0 ? origins.Count : hidden + 1, ~i);
         }
@@ -172,12 +188,4 @@ internal sealed class FeaturizedSchema
 
     private InvalidOperationException Stranger(DataViewSchema.Column column) =>
         new($"Column '{column.Name}' with index {column.Index} is not among the {Output.Count} columns of this schema.");
-
-    private static DataViewType TypeOf(SiglipOutputKind kind, EmbeddingSizes sizes) => kind switch
-    {
-        SiglipOutputKind.PatchEmbeddings => new VectorDataViewType(NumberDataViewType.Single, sizes.PatchCount, sizes.HiddenSize),
-        SiglipOutputKind.PatchCount => NumberDataViewType.Single,
-        SiglipOutputKind.PatchGrid => new VectorDataViewType(NumberDataViewType.Single, 2),
-        _ => new VectorDataViewType(NumberDataViewType.Single, sizes.HiddenSize),
-    };
 }

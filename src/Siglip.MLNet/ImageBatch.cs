@@ -13,6 +13,7 @@ internal sealed class ImageBatch
     private readonly PixelValueBatch _images;
     private readonly SiglipEmbeddingOutputs _outputs;
     private readonly string _column;
+    private readonly string _valueName;
     private readonly ImageSource _source;
     private readonly Dictionary<ImageKey, int> _slotOf = []; // the first slot with an image, if there is a cache
     private long[] _rows = [];
@@ -35,7 +36,7 @@ internal sealed class ImageBatch
         _transformer = transformer;
         _images = transformer.Embedder.CreateBatch();
         _outputs = outputs;
-        _column = schema.Source.Name;
+        (_column, _valueName) = (schema.Source.Name, schema.ValueName);
         _source = ImageSource.Create(getter, schema.SourceKind, transformer.Settings);
     }
 
@@ -104,45 +105,17 @@ internal sealed class ImageBatch
         return Counts(count);
     }
 
-    /// <summary>A getter of one output, of the row that the consumer stands on.</summary>
-    /// <param name="kind">The output.</param>
-    /// <param name="slot">Gives the row's place in the batch, which is computed.</param>
-    /// <remarks>
-    /// The getter throws <see cref="FileNotFoundException"/> if the row's file does not exist, <see cref="InvalidDataException"/> if the row holds no image,
-    /// or a damaged one, and what the input column's getter threw if that says nothing of the image.
-    /// </remarks>
-    public Delegate CreateGetter(SiglipOutputKind kind, Func<int> slot)
-    {
-        switch (kind)
-        {
-            case SiglipOutputKind.PatchCount:
-                return (ValueGetter<float>)((ref float value) => value = Grid(slot()) is { } grid ? grid.Count : float.NaN);
-            case SiglipOutputKind.PatchGrid:
-                return (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
-                {
-                    Fill(ref value, 2, Grid(slot()) is { } grid ? [grid.Rows, grid.Columns] : []);
-                });
-            default:
-                SiglipEmbeddingOutputs output = FeaturizedSchema.FlagOf(kind);
-                int length = _transformer.Embedder.GetLength(output);
-                return (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
-                {
-                    int row = slot();
-                    Fill(ref value, length, IsGood(row) ? _known[row] is { } known ? known.Get(output) : _embeddings!.Get(output, _places[row]) : []);
-                });
-        }
-    }
+    /// <summary>An embedding of a computed row.</summary>
+    /// <returns>As many values as the image has; none if the image is bad, and bad images are missing values.</returns>
+    /// <exception cref="FileNotFoundException">The row's file does not exist.</exception>
+    /// <exception cref="InvalidDataException">The row holds no image, or a damaged one.</exception>
+    /// <exception cref="Exception">What the input column's getter threw, if that says nothing of the image.</exception>
+    public ReadOnlySpan<float> EmbeddingOf(int slot, SiglipEmbeddingOutputs output) =>
+        !IsGood(slot) ? [] : _known[slot] is { } known ? known.Get(output) : _embeddings!.Get(output, _places[slot]);
 
-    // No values stand for a missing image: NaN. Fewer values than the length are followed by zeros: there is no patch.
-    private static void Fill(ref VBuffer<float> destination, int length, ReadOnlySpan<float> values)
-    {
-        VBufferEditor<float> editor = VBufferEditor.Create(ref destination, length);
-        values.CopyTo(editor.Values);
-        editor.Values[values.Length..].Fill(values.IsEmpty ? float.NaN : 0);
-        destination = editor.Commit();
-    }
-
-    private SiglipPatchGrid? Grid(int slot) => !IsGood(slot) ? null
+    /// <summary>The patches of a computed row; null if the image is bad, and bad images are missing values.</summary>
+    /// <inheritdoc cref="EmbeddingOf"/>
+    public SiglipPatchGrid? GridOf(int slot) => !IsGood(slot) ? null
         : _known[slot] is { } known ? known.Grid : _images.Grids(_places[slot] + 1)[_places[slot]];
 
     // False if the image is bad, and bad images are missing values.
@@ -154,7 +127,7 @@ internal sealed class ImageBatch
             ExceptionDispatchInfo.Throw(fault);
         if (_transformer.Settings.BadImages == BadImageHandling.Missing)
             return false;
-        string message = $"{Describe(slot, fault)} With BadImages set to {nameof(BadImageHandling)}.{nameof(BadImageHandling.Missing)} its embedding is NaN instead.";
+        string message = $"{Describe(slot, fault)} With BadImages set to {nameof(BadImageHandling)}.{nameof(BadImageHandling.Missing)} its {_valueName} is NaN instead.";
         throw fault is FileNotFoundException missing
             ? new FileNotFoundException(message, missing.FileName, fault)
             : new InvalidDataException(message, fault);

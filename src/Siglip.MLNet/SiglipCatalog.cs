@@ -4,7 +4,7 @@ using Siglip.MLNet.Internals;
 #pragma warning disable IDE0130 // In ML.NET's namespace, so that it is found where users look.
 namespace Microsoft.ML;
 
-/// <summary>Extension methods of <see cref="TransformsCatalog"/> that make <see cref="SiglipImageFeaturizingEstimator"/>.</summary>
+/// <summary>Extension methods of ML.NET's catalogs that make <see cref="SiglipImageFeaturizingEstimator"/> and <see cref="SiglipImageClassificationTrainer"/>.</summary>
 public static class SiglipCatalog
 {
     /// <summary>Create a <see cref="SiglipImageFeaturizingEstimator"/>, which embeds the images of the column <paramref name="inputColumnName"/> into a new
@@ -93,6 +93,43 @@ public static class SiglipCatalog
     /// </example>
     public static SiglipImageFeaturizingEstimator SiglipFeaturizeImage(this TransformsCatalog catalog, SiglipImageFeaturizingOptions options) =>
         new(Environments.EnvironmentOf(catalog), options);
+
+    /// <summary>Create a <see cref="SiglipImageClassificationTrainer"/>, which trains the vision model of a checkpoint, and a classifier, to tell the classes of images
+    /// apart.</summary>
+    /// <param name="catalog">The multiclass classification catalog's trainers.</param>
+    /// <param name="labelColumnName">The name of the label column, of key type.</param>
+    /// <param name="imageColumnName">The name of the column with the images: <see cref="Data.MLImage"/>, a vector of <see cref="byte"/> (the content of an image
+    /// file), or text (the path of one).</param>
+    /// <param name="options">Where the training starts, how it goes, and what the trained model does; null for the defaults.</param>
+    /// <returns>An estimator that has checked the checkpoint's files, and trains in <see cref="SiglipImageClassificationTrainer.Fit"/>.</returns>
+    /// <exception cref="ArgumentException">An argument is empty or an option out of its range, or the model cannot be trained, or not so.</exception>
+    /// <exception cref="FileNotFoundException">The checkpoint is missing.</exception>
+    /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
+    /// <exception cref="InvalidOperationException">There is no such GPU, and the CPU is not allowed instead.</exception>
+    /// <example>
+    /// <format type="text/markdown">
+    /// <![CDATA[
+    /// ```csharp
+    /// var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label")
+    ///     .Append(mlContext.MulticlassClassification.Trainers.SiglipImageClassification("Label", "ImagePath", new SiglipImageClassificationOptions
+    ///     {
+    ///         Model = "path/to/checkpoint",
+    ///         Training = new SiglipTrainingOptions { Epochs = 5, LearningRate = 1e-4 },
+    ///         ValidationSetFraction = 0.1,
+    ///     }))
+    ///     .Append(mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel"));
+    /// ```
+    ///
+    /// A program that runs: [fine-tuning](~/docs/ml-net/fine-tuning.md).
+    /// ]]>
+    /// </format>
+    /// </example>
+    public static SiglipImageClassificationTrainer SiglipImageClassification(
+        this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog,
+        string labelColumnName = "Label",
+        string imageColumnName = "Image",
+        SiglipImageClassificationOptions? options = null) =>
+        new(Environments.EnvironmentOf(catalog), labelColumnName, imageColumnName, options ?? new SiglipImageClassificationOptions());
 
     /// <summary>Keeps the embeddings of images, so that all SigLIP steps of the context, also those of models that it loads, embed an image once: cross-validation
     /// embeds once per image instead of once per fold, a second training run not at all. Pipelines stay as they are.</summary>

@@ -103,7 +103,7 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
         ArgumentNullException.ThrowIfNull(inputSchema);
         if (inputSchema.FirstOrDefault(column => column.Name == _settings.InputColumnName) is not { Name: not null } source)
             throw Environments.MissingColumn(nameof(inputSchema), _settings.InputColumnName);
-        if (!IsImageColumn(source))
+        if (!FeaturizedSchema.IsImageColumn(source))
             throw Environments.SchemaMismatch(nameof(inputSchema), source.Name, FeaturizedSchema.ExpectedTypes, Environments.TypeOf(source));
 
         var columns = new OrderedDictionary<string, SchemaShape.Column>();
@@ -113,8 +113,4 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
             columns[name] = Environments.FloatColumn(name, isVector: kind != SiglipOutputKind.PatchCount);
         return new SchemaShape(columns.Values);
     }
-
-    private static bool IsImageColumn(SchemaShape.Column column) => column.Kind == SchemaShape.Column.VectorKind.Scalar
-        ? !column.IsKey && FeaturizedSchema.KindOf(column.ItemType) is not null
-        : !column.IsKey && column.ItemType == NumberDataViewType.Byte;
 }

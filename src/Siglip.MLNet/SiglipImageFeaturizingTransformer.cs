@@ -85,14 +85,14 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
     public IDataView Transform(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        return new FeaturizedDataView(this, input);
+        return new FeaturizedDataView(this, input, Bind(input.Schema));
     }
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => new FeaturizedRowMapper(this, Bind(inputSchema));
 
     void ICanSaveModel.Save(ModelSaveContext ctx)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        CheckUndisposed();
         SavedTransformer.Save(ctx, this);
     }
 
@@ -110,7 +110,7 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
 
     internal FeaturizedSchema Bind(DataViewSchema inputSchema)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        CheckUndisposed();
         return new FeaturizedSchema(inputSchema, Settings, new EmbeddingSizes(Embedder.PatchCount, Embedder.Config.HiddenSize));
     }
 
@@ -126,12 +126,15 @@ public sealed class SiglipImageFeaturizingTransformer : ITransformer, IDisposabl
         return embeddings;
     }
 
+    /// <exception cref="ObjectDisposedException">This transformer is disposed.</exception>
+    internal void CheckUndisposed() => ObjectDisposedException.ThrowIf(_disposed, this);
+
     /// <summary>Checks that work may go on.</summary>
     /// <exception cref="ObjectDisposedException">This transformer is disposed.</exception>
     /// <exception cref="OperationCanceledException">The environment is canceled, or the options' token.</exception>
     internal void CheckAlive()
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        CheckUndisposed();
         Host.CheckAlive();
         _cancellationToken.ThrowIfCancellationRequested();
     }

@@ -79,7 +79,8 @@ internal static class SampleProgram
             Path.GetFileNameWithoutExtension(page.Name),
             [Parse(ImplicitUsings, ""), Parse(code.ToString(), page.Name)],
             References,
-            new CSharpCompilationOptions(OutputKind.ConsoleApplication, optimizationLevel: OptimizationLevel.Debug, nullableContextOptions: NullableContextOptions.Enable));
+            new CSharpCompilationOptions(OutputKind.ConsoleApplication, optimizationLevel: OptimizationLevel.Debug, nullableContextOptions: NullableContextOptions.Enable,
+                specificDiagnosticOptions: [new("CS1701", ReportDiagnostic.Suppress)])); // a newer version of a package than a reference asks for; the SDK suppresses it, too
         using MemoryStream assembly = new(), symbols = new();
         EmitResult result = compilation.Emit(assembly, symbols, options: new EmitOptions(debugInformationFormat: DebugInformationFormat.PortablePdb));
         string[] faults = [.. result.Diagnostics.Where(diagnostic => diagnostic.Severity >= DiagnosticSeverity.Warning).Select(diagnostic =>

@@ -88,7 +88,7 @@ public sealed class CancellationTests
 
     // It is public in no version of ML.NET so far; its own AutoML calls it.
     [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "CancelExecution")]
-    private static extern void Cancel(MLContext mlContext);
+    internal static extern void Cancel(MLContext mlContext);
 
     private IEnumerable<ImageRow> Rows(int cancelAfter) => Rows(i =>
     {

@@ -34,18 +34,24 @@ public static class SiglipForImageClassificationPretrained
         public void SavePretrained(string folder, SiglipImageProcessorConfig? processor = null, ScalarType storedDtype = ScalarType.Float32)
         {
             ArgumentNullException.ThrowIfNull(model);
-            JsonObject vision = model.Config.ToJsonObject();
-            vision.Remove("architectures");
-            var config = new JsonObject
-            {
-                ["architectures"] = new JsonArray("SiglipForImageClassification"),
-                ["model_type"] = "siglip",
-                ["id2label"] = new JsonObject(model.Labels.Select((label, i) => KeyValuePair.Create($"{i}", (JsonNode?)label))),
-                ["label2id"] = new JsonObject(model.Labels.Select((label, i) => KeyValuePair.Create(label, (JsonNode?)i))),
-                ["problem_type"] = "single_label_classification",
-                ["vision_config"] = vision,
-            };
-            PretrainedFolder.Save(model, config, folder, PretrainedFolder.Fitting(processor ?? model.ProcessorConfig, model.Config), storedDtype);
+            PretrainedFolder.Save(
+                model, ConfigOf(model.Config, model.Labels), folder, PretrainedFolder.Fitting(processor ?? model.ProcessorConfig, model.Config), storedDtype);
         }
+    }
+
+    /// <summary>The <c>config.json</c> of a vision model with a classifier, without the type of the weights.</summary>
+    internal static JsonObject ConfigOf(SiglipVisionConfig config, IReadOnlyList<string> labels)
+    {
+        JsonObject vision = config.ToJsonObject();
+        vision.Remove("architectures");
+        return new JsonObject
+        {
+            ["architectures"] = new JsonArray("SiglipForImageClassification"),
+            ["model_type"] = "siglip",
+            ["id2label"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create($"{i}", (JsonNode?)label))),
+            ["label2id"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create(label, (JsonNode?)i))),
+            ["problem_type"] = "single_label_classification",
+            ["vision_config"] = vision,
+        };
     }
 }

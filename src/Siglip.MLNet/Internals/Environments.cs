@@ -13,6 +13,16 @@ internal static class Environments
         return CatalogUtils.GetEnvironment(catalog);
     }
 
+    public static IHostEnvironment EnvironmentOf(MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return CatalogUtils.GetEnvironment(catalog);
+    }
+
+    /// <summary>Where the context puts temporary files.</summary>
+    public static string TempFolderOf(IHostEnvironment environment) =>
+        environment is IHostEnvironmentInternal { TempFilePath: { Length: > 0 } folder } ? folder : Path.GetTempPath();
+
     /// <summary>The device that <see cref="MLContext"/> asks for.</summary>
     public static (int? GpuDeviceId, bool FallbackToCpu) DeviceOf(IHostEnvironment environment) =>
         environment is IHostEnvironmentInternal inner ? (inner.GpuDeviceId, inner.FallbackToCpu) : (null, true);

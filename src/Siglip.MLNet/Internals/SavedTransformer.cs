@@ -83,7 +83,7 @@ internal static class SavedTransformer
     {
         ArgumentNullException.ThrowIfNull(environment);
         ArgumentNullException.ThrowIfNull(ctx);
-        CheckVersion(ctx);
+        CheckVersion(ctx, Version(), "transformer");
         ctx.CheckAtModel(Version());
         FeaturizerSettings settings = LoadSettings(ctx);
         string config = ctx.LoadNonEmptyString();
@@ -102,6 +102,20 @@ internal static class SavedTransformer
         }
     }
 
+    /// <summary>Checks the format: ML.NET's own check says less, and calls our format ML.NET's.</summary>
+    /// <exception cref="FormatException">This version of the library does not read it.</exception>
+    public static void CheckVersion(ModelLoadContext ctx, VersionInfo ours, string what)
+    {
+        uint written = ctx.Header.ModelVerWritten;
+        bool isNewer = ctx.Header.ModelVerReadable > ours.VerWrittenCur; // not what wrote it counts, but what is needed to read it
+        if (ctx.Header.ModelSignature == ours.ModelSignature && (isNewer || written < ours.VerWeCanReadBack))
+            throw new FormatException($"The saved SigLIP {what} has format {Text(written)}, and this version of Siglip.MLNet reads formats "
+                + $"{Text(ours.VerWeCanReadBack)} to {Text(ours.VerWrittenCur)}. "
+                + (isNewer ? "Update Siglip.MLNet." : "Save the model again with a version of Siglip.MLNet that reads both."));
+
+        static string Text(uint version) => $"{version >> 16}.{(version >> 8) & 0xFF}.{version & 0xFF}";
+    }
+
     /// <summary>Raise verWrittenCur for any change of the format, verReadableCur if older readers must refuse it.</summary>
     /// <remarks>The assembly's simple name: with the full one, a newer version's models would fail in an application with an older version.</remarks>
     private static VersionInfo Version() => new(
@@ -111,20 +125,6 @@ internal static class SavedTransformer
         verWeCanReadBack: 0x00010001,
         loaderAssemblyName: typeof(SavedTransformer).Assembly.GetName().Name!,
         loaderSignature: LoaderSignature);
-
-    // ML.NET's own check says less, and calls our format ML.NET's.
-    private static void CheckVersion(ModelLoadContext ctx)
-    {
-        VersionInfo ours = Version();
-        uint written = ctx.Header.ModelVerWritten;
-        bool isNewer = ctx.Header.ModelVerReadable > ours.VerWrittenCur; // not what wrote it counts, but what is needed to read it
-        if (ctx.Header.ModelSignature == ours.ModelSignature && (isNewer || written < ours.VerWeCanReadBack))
-            throw new FormatException($"The saved SigLIP transformer has format {Text(written)}, and this version of Siglip.MLNet reads formats "
-                + $"{Text(ours.VerWeCanReadBack)} to {Text(ours.VerWrittenCur)}. "
-                + (isNewer ? "Update Siglip.MLNet." : "Save the model again with a version of Siglip.MLNet that reads both."));
-
-        static string Text(uint version) => $"{version >> 16}.{(version >> 8) & 0xFF}.{version & 0xFF}";
-    }
 
     private static FeaturizerSettings LoadSettings(ModelLoadContext ctx)
     {
@@ -173,7 +173,7 @@ internal static class SavedTransformer
         return settings;
     }
 
-    private static bool LoadBoolean(ModelLoadContext ctx) => ctx.Reader.ReadByte() switch
+    public static bool LoadBoolean(ModelLoadContext ctx) => ctx.Reader.ReadByte() switch
     {
         0 => false,
         1 => true,

@@ -57,7 +57,8 @@ internal sealed class ContractReport
         ```
 
         What ML.NET's own estimators keep, checked for `SiglipFeaturizeImage` with every kind of input and output, with batches of one row and with batches that do
-        not divide the rows (disposing with the latter only): a cell counts how often a promise was kept, and where it was not, of how many times.
+        not divide the rows (disposing with the latter only), and for the model that `SiglipImageClassification` trains: a cell counts how often a promise was kept, and
+        where it was not, of how many times.
 
         {string.Join('\n', Enum.GetValues<ContractCheck>().Select(check => $"- **{Title(check)}**: {Promise(check)}"))}
 
@@ -99,7 +100,7 @@ internal sealed class ContractReport
         ContractCheck.Ids => "rows keep the ids of the input.",
         ContractCheck.Getters => "a getter of a wrong type, of an inactive column or of none, and null, are refused with the exception type of ML.NET's own step.",
         ContractCheck.Dispose => "cursor, transformer and loaded transformer, disposed in each of the six orders, twice: the others go on, the disposed one says so.",
-        _ => "the number of rows passes, known, unknown or none; fitting on no rows is fitting.",
+        _ => "the number of rows passes, known, unknown or none; fitting the featurizer on no rows is fitting.",
     };
 
     private readonly record struct Result(int Count, int Kept)

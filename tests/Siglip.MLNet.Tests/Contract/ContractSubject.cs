@@ -34,6 +34,12 @@ internal sealed record ContractSubject
     /// <summary>How far the row mapper may be from the cursor: 0, the same bits, unless the cursor's batches have several rows.</summary>
     public required float MapperTolerance { get; init; }
 
+    /// <summary>Whether the columns that it adds have annotations.</summary>
+    public bool Annotates { get; init; }
+
+    /// <summary>Whether there is nothing to learn, so that no rows are enough to fit on.</summary>
+    public bool FitsOnNoRows { get; init; } = true;
+
     /// <summary>Whether the estimator's output schema is that of one step, so that its order can be compared.</summary>
     public bool IsOneStep { get; init; } = true;
 }

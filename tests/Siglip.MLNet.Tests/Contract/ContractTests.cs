@@ -13,6 +13,8 @@ public sealed class ContractTests
     private const string OtherSize = "fixed, images of 12 x 29";
     private const string Chain = "fixed, in a chain";
     private const string Cached = "fixed, embedding cache";
+    private const string Classifier = "fixed, classifier";
+    private const string LabelAndScore = "PredictedLabel and Score";
 
     private static readonly MLContext MLContext = new(seed: 1);
     private static readonly MLContext CachingContext = new(seed: 1);
@@ -42,6 +44,9 @@ public sealed class ContractTests
     [DataRow(Cached, "Path", Several)]
     [DataRow(Cached, "Bytes", Several)]
     [DataRow(Cached, "Image", Several)]
+    [DataRow(Classifier, "Path", LabelAndScore)]
+    [DataRow(Classifier, "Bytes", LabelAndScore)]
+    [DataRow(Classifier, "Image", LabelAndScore)]
     public void The_estimator_keeps_the_contract(string checkpoint, string input, string output)
     {
         var failures = new List<string>();
@@ -62,6 +67,8 @@ public sealed class ContractTests
 
     private static ContractSubject Subject(string checkpoint, string input, string output, int batchSize)
     {
+        if (checkpoint == Classifier)
+            return ClassifierSubject(input, batchSize);
         SiglipImageFeaturizingOptions options = OptionsOf(checkpoint, output) with { InputColumnName = input, BatchSize = batchSize };
         bool isChain = checkpoint == Chain;
         IEstimator<ITransformer> estimator = ContextOf(checkpoint).Transforms.SiglipFeaturizeImage(options);
@@ -72,12 +79,29 @@ public sealed class ContractTests
                 .Append(MLContext.Transforms.DropColumns("Loaded"));
         }
 
+        return Subject(estimator, input, options.Columns.ToDictionary(column => column.Key, column => TypeOf(checkpoint, column.Value)), batchSize) with { IsOneStep = !isChain };
+    }
+
+    /// <summary>The trained model; one of its columns hides one of the input.</summary>
+    private static ContractSubject ClassifierSubject(string input, int batchSize)
+    {
+        SiglipImageClassificationOptions options = Colours.OneStep with { PredictedLabelColumnName = "Number", BatchSize = batchSize };
+        return Subject(MLContext.MulticlassClassification.Trainers.SiglipImageClassification("Key", input, options), input, new Dictionary<string, DataViewType>
+        {
+            ["Number"] = new KeyDataViewType(typeof(uint), 3),
+            ["Score"] = new VectorDataViewType(NumberDataViewType.Single, 3),
+        }, batchSize) with
+        { Annotates = true, FitsOnNoRows = false };
+    }
+
+    private static ContractSubject Subject(IEstimator<ITransformer> estimator, string input, IReadOnlyDictionary<string, DataViewType> outputs, int batchSize)
+    {
         IDataView valid = Valid.Value;
         return new ContractSubject
         {
             Estimator = estimator,
             InputColumn = input,
-            Outputs = options.Columns.ToDictionary(column => column.Key, column => TypeOf(checkpoint, column.Value)),
+            Outputs = outputs,
             Valid = valid,
             Rearranged = Rearranged.Value,
             Empty = Empty.Value,
@@ -96,7 +120,6 @@ public sealed class ContractTests
             Reference = MLContext.Transforms.ResizeImages("Resized", 8, 8, input),
             ReferenceInput = Replaced("Image"),
             MapperTolerance = batchSize == 1 ? 0 : Tolerance,
-            IsOneStep = !isChain,
         };
 
         IDataView Replaced(string by) => Through(valid, MLContext.Transforms.CopyColumns(input, by));
