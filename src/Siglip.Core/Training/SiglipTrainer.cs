@@ -33,6 +33,9 @@ public sealed class SiglipTrainer : IDisposable
         _step = new TrainingStep(model, _options, _device);
     }
 
+    /// <summary>What was wrong with each image that the last training left out, a sentence each: with <see cref="SiglipTrainingOptions.SkipBadImages"/>.</summary>
+    public IReadOnlyCollection<string> SkippedImages { get; private set; } = [];
+
     /// <summary>Trains over all epochs; afterwards, whatever happens, the model is in evaluation mode and, with
     /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights.</summary>
     /// <param name="training">The images to learn from; their labels are the model's.</param>
@@ -80,6 +83,7 @@ public sealed class SiglipTrainer : IDisposable
         }
         finally
         {
+            SkippedImages = [.. training.SkippedImages, .. validation?.SkippedImages ?? []];
             _step.Average?.Swap(); // the averaged weights are what the caller gets
             _model.eval();
         }
