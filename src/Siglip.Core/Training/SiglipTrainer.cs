@@ -37,13 +37,15 @@ public sealed class SiglipTrainer : IDisposable
     public IReadOnlyCollection<string> SkippedImages { get; private set; } = [];
 
     /// <summary>Trains over all epochs; afterwards, whatever happens, the model is in evaluation mode and, with
-    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights.</summary>
+    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights; with <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/>, it has those
+    /// of the best epoch.</summary>
     /// <param name="training">The images to learn from; their labels are the model's.</param>
-    /// <param name="validation">Images to measure with after each epoch; null for none.</param>
+    /// <param name="validation">Images to measure with after each epoch; null for none, which
+    /// <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/> does not allow.</param>
     /// <param name="progress">Is told of every step.</param>
     /// <param name="cancellationToken">Ends the training before the next step.</param>
     /// <exception cref="ArgumentException">The labels are not the model's, the epochs or the batch are too large to be counted, the warm-up is as
-    /// long as the training, or <see cref="SiglipTrainingOptions.StatePath"/> is of another training.</exception>
+    /// long as the training, there are no validation images to stop early by, or <see cref="SiglipTrainingOptions.StatePath"/> is of another training.</exception>
     /// <exception cref="InvalidDataException">A file is no image, or a damaged one; or <see cref="SiglipTrainingOptions.StatePath"/> is damaged.</exception>
     /// <exception cref="IOException"><see cref="SiglipTrainingOptions.StatePath"/> cannot be written; a state that was there stays.</exception>
     /// <exception cref="InvalidOperationException">The training diverged: the loss or the gradients are not finite; the model is as the last step
@@ -72,11 +74,14 @@ public sealed class SiglipTrainer : IDisposable
     internal void Train(
         ITrainingSource training, ITrainingSource? validation, IProgress<SiglipTrainingProgress>? progress, CancellationToken cancellationToken)
     {
+        if (_options.EarlyStoppingPatience is not null && validation is null)
+            throw new ArgumentException("EarlyStoppingPatience is set, but there are no validation images whose loss it could watch; give the training some, or set "
+                + "it to null.", nameof(validation));
         int stepsPerEpoch = CountSteps(training.Count);
         _step.Dispose();
         _step = new TrainingStep(_model, _options, _device);
         var run = new TrainingRun(
-            _model, _step, _options, stepsPerEpoch, training, () => validation is null ? null : Evaluate(validation, cancellationToken), progress);
+            _model, _step, _options, stepsPerEpoch, training, validation, source => Evaluate(source, cancellationToken), progress);
         try
         {
             run.Run(cancellationToken);
@@ -87,6 +92,8 @@ public sealed class SiglipTrainer : IDisposable
             _step.Average?.Swap(); // the averaged weights are what the caller gets
             _model.eval();
         }
+
+        _step.Best?.ToModel();
     }
 
     private SiglipEvaluation Evaluate(ITrainingSource source, CancellationToken cancellationToken)

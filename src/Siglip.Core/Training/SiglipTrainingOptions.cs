@@ -119,8 +119,9 @@ public sealed record SiglipTrainingOptions
     /// </summary>
     public SiglipPrecision Precision { get; init; }
 
-    /// <summary>Number of epochs without a lower validation loss after which the training ends; the model then has the weights of the epoch with the lowest.
-    /// At least 1; the default is null: all epochs. Needs validation images.</summary>
+    /// <summary>Number of epochs without a lower validation loss after which the training ends; the model then has the weights of the epoch with the
+    /// lowest, also if all epochs were done. At least 1; the default is null: all epochs, and the weights of the last. Needs validation images, and memory for
+    /// another copy of the weights. A loss that is not a number is not lower than any other.</summary>
     public int? EarlyStoppingPatience { get; init; }
 
     /// <summary>Decides the order of the images, their augmentation and dropout. The default is 0.</summary>
@@ -132,7 +133,7 @@ public sealed record SiglipTrainingOptions
     /// <summary>
     /// A file that gets all that a stopped training needs to go on: weights, optimizer, average and position. It is written at the end of each
     /// epoch, every <see cref="StateInterval"/> steps, and when the training is cancelled, under another name first, so that it is whole at any
-    /// time. It is up to four times as large as the model. Null (the default) for none.
+    /// time. It is up to five times as large as the model. Null (the default) for none.
     /// </summary>
     public string? StatePath { get; init; }
 

@@ -5,9 +5,10 @@ namespace Siglip.Core;
 /// <param name="Batch">Number of its batches that are done.</param>
 /// <param name="Images">Number of its images that are done.</param>
 /// <param name="LossSum">Sum of their losses.</param>
-internal sealed record TrainingPosition(int Epoch, int Batch, int Images, double LossSum)
+/// <param name="Right">Number of them whose class the classifier told.</param>
+internal sealed record TrainingPosition(int Epoch, int Batch, int Images, double LossSum, int Right)
 {
     public static TrainingPosition Start { get; } = AtEpoch(1);
 
-    public static TrainingPosition AtEpoch(int epoch) => new(epoch, 0, 0, 0);
+    public static TrainingPosition AtEpoch(int epoch) => new(epoch, 0, 0, 0, 0);
 }

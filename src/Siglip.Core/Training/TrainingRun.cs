@@ -8,19 +8,19 @@ namespace Siglip.Core;
 /// <param name="options">How.</param>
 /// <param name="stepsPerEpoch">Number of steps of an epoch.</param>
 /// <param name="training">What it learns from.</param>
-/// <param name="evaluate">Measures the model at the end of an epoch.</param>
+/// <param name="validation">What it measures with; null for nothing.</param>
+/// <param name="evaluate">Measures the model.</param>
 /// <param name="progress">Is told of every step.</param>
 internal sealed class TrainingRun(
     SiglipForImageClassification model, TrainingStep step, SiglipTrainingOptions options, int stepsPerEpoch, ITrainingSource training,
-    Func<SiglipEvaluation?> evaluate, IProgress<SiglipTrainingProgress>? progress)
+    ITrainingSource? validation, Func<ITrainingSource, SiglipEvaluation> evaluate, IProgress<SiglipTrainingProgress>? progress)
 {
-    private readonly TrainingState _state = new(model, step, options, training);
+    private readonly TrainingState _state = new(model, step, options, training, validation?.Count);
     private readonly LearningRateSchedule _schedule = new(options, stepsPerEpoch);
     private readonly Stopwatch _clock = new();
     private readonly int _steps = stepsPerEpoch * options.Epochs;
     private TrainingPosition _position = TrainingPosition.Start;
     private int _stepsBefore;
-    private int _saved = -1; // the step of the last saved state
     private long _imagesSeen;
 
     public void Run(CancellationToken cancellationToken)
@@ -38,19 +38,22 @@ internal sealed class TrainingRun(
         _stepsBefore = step.Done;
         try
         {
-            while (_position.Epoch <= options.Epochs)
+            while (_position.Epoch <= options.Epochs && !IsStopped())
             {
                 TrainEpoch(cancellationToken);
                 _position = TrainingPosition.AtEpoch(_position.Epoch + 1);
                 Save();
             }
         }
-        catch (OperationCanceledException) when (_saved != step.Done)
+        catch (OperationCanceledException) when (step.Saved != step.Done)
         {
             Save();
             throw;
         }
     }
+
+    // Counted from the epochs, so that one that is measured again after an interruption counts once.
+    private bool IsStopped() => step.Best is { } best && _position.Epoch - 1 - best.Epoch >= options.EarlyStoppingPatience;
 
     private void TrainEpoch(CancellationToken cancellationToken)
     {
@@ -73,7 +76,13 @@ internal sealed class TrainingRun(
             }
 
             double loss = step.Finish();
-            _position = _position with { Batch = _position.Batch + parts, Images = _position.Images + images, LossSum = _position.LossSum + (loss * images) };
+            _position = _position with
+            {
+                Batch = _position.Batch + parts,
+                Images = _position.Images + images,
+                LossSum = _position.LossSum + (loss * images),
+                Right = _position.Right + step.Right,
+            };
             _imagesSeen += images;
             _clock.Stop();
             if (!more)
@@ -99,7 +108,9 @@ internal sealed class TrainingRun(
         step.Average?.Swap();
         try
         {
-            progress?.Report(Progress(evaluate(), endOfEpoch: true));
+            SiglipEvaluation? evaluation = validation is null ? null : evaluate(validation);
+            step.Best?.Offer(_position.Epoch, evaluation!.Loss);
+            progress?.Report(Progress(evaluation, endOfEpoch: true));
         }
         finally
         {
@@ -112,15 +123,14 @@ internal sealed class TrainingRun(
         if (options.StatePath is null)
             return;
         _state.Save(options.StatePath, _position);
-        _saved = step.Done;
     }
 
     private SiglipTrainingProgress Progress(SiglipEvaluation? evaluation, bool endOfEpoch)
     {
         int stepsNow = Math.Max(1, step.Done - _stepsBefore); // without those before the training was resumed, which took no time here
         return new SiglipTrainingProgress(
-            _position.Epoch, options.Epochs, step.Done, _steps, _position.LossSum / _position.Images, _schedule.At(step.Done - 1),
-            _imagesSeen / _clock.Elapsed.TotalSeconds, _clock.Elapsed / stepsNow * (_steps - step.Done), evaluation, endOfEpoch,
-            training.SkippedImages.Count);
+            _position.Epoch, options.Epochs, step.Done, _steps, _position.LossSum / _position.Images,
+            (double)_position.Right / _position.Images, _schedule.At(step.Done - 1), _imagesSeen / _clock.Elapsed.TotalSeconds, _clock.Elapsed / stepsNow * (_steps - step.Done), evaluation, endOfEpoch,
+            training.SkippedImages.Count, step.Best is { Epoch: > 0 } best ? best.Epoch : null);
     }
 }

@@ -8,7 +8,7 @@ namespace Siglip.Core;
 
 /// <summary>The file from which a training goes on: the tensors of <see cref="TrainingStep.State"/>, and in the header what they belong to.</summary>
 /// <remarks>Neither a random state nor the images' order is in it: both follow from the seed, the epoch and the step.</remarks>
-internal sealed class TrainingState(SiglipForImageClassification model, TrainingStep step, SiglipTrainingOptions options, ITrainingSource training)
+internal sealed class TrainingState(SiglipForImageClassification model, TrainingStep step, SiglipTrainingOptions options, ITrainingSource training, int? validationImages)
 {
     private const string MetadataName = "siglip_training_state";
     private const int Version = 1;
@@ -23,8 +23,12 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
         json["batch"] = position.Batch;
         json["images"] = position.Images;
         json["loss_sum"] = position.LossSum;
+        json["right"] = position.Right;
+        if (step.Best is { Epoch: > 0 } best)
+            (json["best_epoch"], json["best_loss"]) = (best.Epoch, best.Loss);
         using DisposeScope scope = NewDisposeScope();
         SafetensorsFile.Write(path, step.State(), new Dictionary<string, string> { [MetadataName] = json.ToJsonString() });
+        step.Saved = step.Done;
     }
 
     /// <returns>Where to go on.</returns>
@@ -45,8 +49,11 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
             Within(fields, "epoch", 1, options.Epochs + 1L, source),
             Within(fields, "batch", 0, training.Count, source),
             Within(fields, "images", 0, training.Count, source),
-            fields.Double("loss_sum", 0));
+            fields.Double("loss_sum", 0),
+            Within(fields, "right", 0, training.Count, source));
+        int bestEpoch = fields.Find("best_epoch") is null ? 0 : Within(fields, "best_epoch", 1, position.Epoch, source);
         step.Restore(file, done);
+        step.Best?.Restore(bestEpoch, fields.Double("best_loss", double.PositiveInfinity));
         return position;
     }
 
@@ -65,11 +72,13 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
         ? (text, $"{file.Source}, header '{MetadataName}'")
         : throw new InvalidDataException($"{file.Source} holds tensors, but not the state of a training; name the file that a training wrote as its StatePath.");
 
+    // With the validation images only if they decide about the weights.
     private JsonObject WhatItBelongsTo() => new()
     {
         ["model"] = model.Config.ToJsonObject(),
         ["labels"] = new JsonArray([.. model.Labels.Select(label => (JsonNode?)label)]),
         ["image count"] = training.Count,
+        ["validation image count"] = options.EarlyStoppingPatience is null ? null : validationImages,
         ["options"] = options.ToJsonOfWhatDecides(),
     };
 

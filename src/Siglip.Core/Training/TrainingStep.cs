@@ -31,6 +31,7 @@ internal sealed class TrainingStep : IDisposable
         model.to(device);
         _optimizer = new TrainingOptimizer(model, options);
         Average = options.EmaDecay > 0 ? new WeightAverage(model, options.EmaDecay) : null;
+        Best = options.EarlyStoppingPatience is null ? null : new BestWeights(model);
     }
 
     /// <summary>Number of steps done.</summary>
@@ -39,11 +40,21 @@ internal sealed class TrainingStep : IDisposable
     /// <summary>The moving average of the weights; null for none.</summary>
     public WeightAverage? Average { get; }
 
+    /// <summary>The weights of the best epoch; null if they are not asked for.</summary>
+    public BestWeights? Best { get; }
+
+    /// <summary>Number of the step's images, up to now, whose class the classifier told.</summary>
+    public int Right { get; private set; }
+
+    /// <summary>The step after which <see cref="SiglipTrainingOptions.StatePath"/> was written; null if it was not.</summary>
+    public int? Saved { get; set; }
+
     /// <summary>All that later steps depend on. Parameters' own tensors, except numbers of steps, which belong to the open scope.</summary>
     public IEnumerable<(string Name, Tensor Value)> State() =>
     [
         .. _model.named_parameters().Select(entry => ("model." + entry.name, (Tensor)entry.parameter)),
         .. Average?.All.Select(entry => ("average." + entry.Name, entry.Average)) ?? [],
+        .. Best?.All.Select(entry => ("best." + entry.Name, entry.Best)) ?? [],
         .. _optimizer.State(),
     ];
 
@@ -66,6 +77,7 @@ internal sealed class TrainingStep : IDisposable
 
         _optimizer.RestoreSteps(name => file.Read(name).item<long>());
         Done = done;
+        Saved = done;
     }
 
     /// <param name="learningRate">Of this step.</param>
@@ -73,6 +85,7 @@ internal sealed class TrainingStep : IDisposable
     public void Begin(double learningRate, double patchDropout = 0)
     {
         (_patchDropout, _learningRate, _firstCount, _images, _lossSum) = (patchDropout, learningRate, 0, 0, 0);
+        Right = 0;
         _model.train();
         ClearGradients();
         if (_model.Config.AttentionDropout > 0 || patchDropout > 0)
@@ -85,8 +98,9 @@ internal sealed class TrainingStep : IDisposable
     public double Accumulate(TrainingBatch batch)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor loss = Loss(batch.PixelValues.to(_device), batch.Targets.to(_device));
-        double value = loss.to(float64).item<double>();
+        (Tensor loss, Tensor right) = Loss(batch.PixelValues.to(_device), batch.Targets.to(_device));
+        double[] numbers = stack([loss.detach().to(float64), right.to(float64)]).cpu().data<double>().ToArray(); // at once: each is a wait for a GPU
+        double value = numbers[0];
         CheckFinite("loss", value);
         if (_images == 0)
             _firstCount = batch.Count;
@@ -95,6 +109,7 @@ internal sealed class TrainingStep : IDisposable
         loss.backward();
         _images += batch.Count;
         _lossSum += value * batch.Count;
+        Right += (int)numbers[1];
         return value;
     }
 
@@ -136,6 +151,7 @@ internal sealed class TrainingStep : IDisposable
         ClearGradients();
         _optimizer.Dispose();
         Average?.Dispose();
+        Best?.Dispose();
     }
 
     // Takes them away instead of filling them with zeros, as PyTorch does: what gets none in a step is not changed by it.
@@ -145,11 +161,13 @@ internal sealed class TrainingStep : IDisposable
             parameter.grad = null;
     }
 
-    private Tensor Loss(Tensor pixelValues, Tensor targets)
+    // The mean loss, and the number of images whose class the classifier told: by the first logits, as it is measured.
+    private (Tensor Loss, Tensor Right) Loss(Tensor pixelValues, Tensor targets)
     {
-        Tensor[] losses = [.. Logits(pixelValues, _patchDropout).Select(logits =>
-            nn.functional.cross_entropy(logits, targets, label_smoothing: _options.LabelSmoothing))];
-        return losses.Length == 1 ? losses[0] : (losses[0] + losses[1]) / 2;
+        Tensor[] logits = Logits(pixelValues, _patchDropout);
+        Tensor[] losses = [.. logits.Select(each => nn.functional.cross_entropy(each, targets, label_smoothing: _options.LabelSmoothing))];
+        Tensor loss = losses.Length == 1 ? losses[0] : (losses[0] + losses[1]) / 2;
+        return (loss, logits[0].detach().argmax(1).eq(targets.argmax(1)).sum());
     }
 
     private void CheckFinite(string name, double value)
@@ -157,6 +175,8 @@ internal sealed class TrainingStep : IDisposable
         if (double.IsFinite(value))
             return;
         string kept = Done == 0 ? "The model is as it was before the training." : $"The model is as step {Done} left it.";
+        if (Saved is { } saved)
+            kept += $" '{_options.StatePath}' holds the state of step {saved}, for the same options.";
         throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"The {name} of step {Done + 1} is {value}, at the learning rate "
             + $"{_learningRate:G4}: the training diverged. Try a lower learning rate than {_options.LearningRate}, a longer warm-up or a lower "
             + $"MaxGradientNorm than {_options.MaxGradientNorm}; if it happens in the first step, look for start weights that are not finite. {kept}"));
