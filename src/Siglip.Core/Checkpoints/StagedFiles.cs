@@ -122,7 +122,7 @@ internal sealed partial class StagedFiles : IDisposable
         {
             save();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException || IsTooLarge(e))
         {
             throw new IOException($"'{Path.GetFullPath(path)}' cannot be written: {Reason(e, Path.GetDirectoryName(Path.GetFullPath(path)))} Choose a folder "
                 + "that may be written to and has enough space.", e);
@@ -134,8 +134,12 @@ internal sealed partial class StagedFiles : IDisposable
     {
         DirectoryNotFoundException when !Directory.Exists(folder) => $"the folder '{folder}' does not exist.",
         FileNotFoundException or DirectoryNotFoundException => $"the folder '{folder}' takes no new files.",
+        _ when IsTooLarge(e) => "it is larger than the disk or a limit of the user allows.",
         _ => TemporaryName().Replace(e.Message, ""),
     };
+
+    // What the runtime makes of the error EFBIG; there is no message of its own.
+    private static bool IsTooLarge(Exception e) => e is ArgumentOutOfRangeException { ParamName: "value", TargetSite.DeclaringType.FullName: "System.IO.RandomAccess" };
 
     [GeneratedRegex(@"(?<=[/\\])\.(?=[^/\\]+\.[0-9a-f]{32}\.tmp)|\.[0-9a-f]{32}\.tmp")]
     private static partial Regex TemporaryName();
