@@ -108,7 +108,7 @@ public sealed class FinetuneTests
 
         process.FillDisk(10_000);
 
-        process.Wait().FailedInTheMiddle("cannot be written: it is larger than the disk or a limit of the user allows.");
+        process.Wait().FailedInTheMiddle("training-state.safetensors' cannot be written: ");
         Assert.IsFalse(folder.Entries("out").Any(name => name.EndsWith(".tmp", StringComparison.Ordinal)));
         SiglipResult result = SiglipProcess.Run(folder.Path, [.. Training, "--resume"]).Succeeded();
         Assert.MatchesRegex("going on after step [1-9]", result.Errors);
@@ -167,6 +167,23 @@ public sealed class FinetuneTests
         records[3073 * 4] = 77;
         File.WriteAllBytes(batch, records);
         SiglipProcess.Run(folder.Path, "finetune", "cifar", "--config", "config.json", "--output", "third").Failed("Image 4 of 'cifar/data_batch_3.bin' has the class 77, expected 0 to 9");
+    }
+
+    [TestMethod]
+    [DataRow("--trained-layers 0")]
+    [DataRow("--trained-layers 1 --layer-decay 0.5")]
+    [DataRow("--lora 2 --lora-targets attention --precision bf16")]
+    [DataRow("--image-size 64 --early-stopping 1")]
+    public void Parts_and_additions_are_trained_and_saved_as_a_plain_checkpoint(string options)
+    {
+        using TestFolder folder = NewFolder();
+
+        SiglipProcess.Run(folder.Path, ["finetune", "images", "--model", "nano", "--output", "out", "--epochs", "2", "--batch-size", "8", .. options.Split(' ')]).Succeeded();
+
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(Path.Combine(folder.Path, "out"));
+        CollectionAssert.AreEqual((string[])["frog", "ship"], checkpoint.Labels!.ToArray());
+        Assert.IsFalse(checkpoint.Faults.Any);
+        Assert.AreEqual(options.StartsWith("--image-size", StringComparison.Ordinal) ? 64 : 32, ((SiglipVisionConfig)checkpoint.Config).ImageSize);
     }
 
     [TestMethod]

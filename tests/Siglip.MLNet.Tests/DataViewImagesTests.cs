@@ -39,7 +39,7 @@ public sealed class DataViewImagesTests
             .Batches(1, 0, CancellationToken.None).SelectMany(batch =>
             {
                 using (batch)
-                    return (float[][])[batch.PixelValues.data<float>().ToArray(), batch.Targets.data<float>().ToArray()];
+                    return (float[][])[batch.Inputs.data<float>().ToArray(), batch.Targets.data<float>().ToArray()];
             })];
 
         float[][] paths = Read("Path"), bytes = Read("Bytes");

@@ -37,6 +37,12 @@ internal sealed class FinetuneVerb
         Description = "With --config, the first weights: transformers (the default), or mimetic, which learns more from few images.",
     }.OneOf("transformers", "mimetic");
 
+    private readonly Option<int?> _imageSize = new Option<int?>("--image-size")
+    {
+        HelpName = "N",
+        Description = "Train on images of this many pixels a side instead of the model's; the position embeddings of a checkpoint are interpolated, once.",
+    }.Within(1, SiglipImageProcessorConfig.MaxSide);
+
     private readonly Option<string?> _validation = new("--validation")
     {
         HelpName = "FOLDER",
@@ -89,7 +95,7 @@ internal sealed class FinetuneVerb
         var command = new Command("finetune", "Train a vision transformer and its classifier on folders of images.") { verb._folder };
         GroupedHelp.Add(command,
         [
-            new("Where it starts", [verb._model, verb._config, verb._initialization]),
+            new("Where it starts", [verb._model, verb._config, verb._initialization, verb._imageSize]),
             new("Images", [verb._validation, verb._validationShare, verb._skipBadImages]),
             new("Output", [verb._output, verb._overwrite, verb._resume, verb._stateInterval, verb._metricsInterval, verb._dtype]),
             .. verb._training.Groups,
@@ -130,7 +136,7 @@ internal sealed class FinetuneVerb
         StagedFiles.CheckFolderWritable(output);
         PretrainedFolder.CheckReadBack(output);
         CommonOptions.GpuDeviceId(options.Device); // refused before anything is read
-        (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor)? architecture = parsed.GetValue(_config) is { } config ? ReadArchitecture(config) : null;
+        (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor)? architecture = parsed.GetValue(_config) is { } config ? ReadArchitecture(config, parsed.GetValue(_imageSize)) : null;
         (ILabeledImages training, ILabeledImages? validation) = ImageInputs.OpenTraining(
             folder, parsed.GetValue(_validation), parsed.GetValue(_validationShare), options.Seed);
         if (options.EarlyStoppingPatience is not null && validation is null)
@@ -140,7 +146,7 @@ internal sealed class FinetuneVerb
         torch.manual_seed(options.Seed);
         (SiglipForImageClassification model, SiglipImageProcessorConfig processor) = architecture is { } scratch
             ? (new SiglipForImageClassification(scratch.Config, training.Labels), scratch.Processor)
-            : FromCheckpoint(parsed.GetValue(_model)!, training.Labels);
+            : FromCheckpoint(parsed.GetValue(_model)!, training.Labels, parsed.GetValue(_imageSize));
         using SiglipForImageClassification ownedModel = model;
         if (parsed.GetValue(_initialization) == "mimetic")
             model.InitializeMimetic();
@@ -256,29 +262,44 @@ internal sealed class FinetuneVerb
     }
 
     /// <summary>Reads what <c>--config</c> names: a file, or a known checkpoint.</summary>
-    internal static (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor) ReadArchitecture(string name)
+    /// <param name="name">The file, or the checkpoint's id.</param>
+    /// <param name="imageSize">In pixels; null for what the configuration says.</param>
+    internal static (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor) ReadArchitecture(string name, int? imageSize = null)
     {
+        SiglipVisionConfig config;
+        SiglipImageProcessorConfig processor;
         if (File.Exists(name))
         {
-            SiglipVisionConfig config = SiglipVisionConfig.FromJson(File.ReadAllText(name), $"'{name}'");
-            return (config, new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize });
+            config = SiglipVisionConfig.FromJson(File.ReadAllText(name), $"'{name}'");
+            processor = new SiglipImageProcessorConfig();
+        }
+        else
+        {
+            SiglipVariant variant = SiglipVariants.TryFind(name) ?? throw new FileNotFoundException(
+                $"The configuration '{name}' does not exist; name a config.json, or a known checkpoint such as {string.Join(", ", SiglipVariants.Nearest(name))}.");
+            (config, processor) = (variant.Config, variant.ProcessorConfig) is (SiglipVisionConfig fixedSize, SiglipImageProcessorConfig itsProcessor)
+                ? (fixedSize, itsProcessor)
+                : throw new InvalidDataException($"'{name}' has variable resolution (NaFlex), which is not trained here; name one with fixed resolution.");
         }
 
-        SiglipVariant variant = SiglipVariants.TryFind(name) ?? throw new FileNotFoundException(
-            $"The configuration '{name}' does not exist; name a config.json, or a known checkpoint such as {string.Join(", ", SiglipVariants.Nearest(name))}.");
-        return (variant.Config, variant.ProcessorConfig) is (SiglipVisionConfig fixedSize, SiglipImageProcessorConfig processor)
-            ? (fixedSize, processor)
-            : throw new InvalidDataException($"'{name}' has variable resolution (NaFlex), which is not trained here; name one with fixed resolution.");
+        int side = imageSize ?? config.ImageSize;
+        return (config with { ImageSize = side }, processor with { Height = side, Width = side });
     }
 
-    private static (SiglipForImageClassification Model, SiglipImageProcessorConfig Processor) FromCheckpoint(string name, IReadOnlyList<string> labels)
+    private static (SiglipForImageClassification Model, SiglipImageProcessorConfig Processor) FromCheckpoint(string name, IReadOnlyList<string> labels, int? imageSize)
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(name);
         if (checkpoint.Config is Siglip2VisionConfig)
             throw new InvalidOperationException($"'{checkpoint.Source}' has variable resolution (NaFlex), which cannot be fine-tuned yet; train a classifier on its "
                 + $"embeddings instead: {CommandText.Of("train", "FOLDER", "--model", name, "--output", "model.zip")}");
         bool sameLabels = checkpoint.Labels?.SequenceEqual(labels) ?? false;
-        SiglipForImageClassification model = sameLabels ? checkpoint.LoadForImageClassification() : checkpoint.LoadForImageClassification(labels);
+        SiglipForImageClassification model = (sameLabels, imageSize) switch
+        {
+            (true, null) => checkpoint.LoadForImageClassification(),
+            (true, { } side) => checkpoint.LoadForImageClassification(side),
+            (false, null) => checkpoint.LoadForImageClassification(labels),
+            (false, { } side) => checkpoint.LoadForImageClassification(labels, side),
+        };
         return (model, model.ProcessorConfig!);
     }
 }

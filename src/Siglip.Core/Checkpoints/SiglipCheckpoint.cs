@@ -139,11 +139,19 @@ public sealed partial class SiglipCheckpoint : IDisposable
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
     public SiglipForImageClassification LoadForImageClassification() => LoadForImageClassification(SiglipPrecision.Float32);
 
+    /// <summary>Loads the vision model with its classifier for images of another size, to be trained on them: the position embeddings are interpolated (bicubic)
+    /// once, and what is saved is a plain checkpoint of that size.</summary>
+    /// <param name="imageSize">Height and width of the images in pixels; at least one patch.</param>
+    /// <exception cref="ArgumentException">The size is less than that of a patch, or too large.</exception>
     /// <inheritdoc cref="LoadForImageClassification()"/>
+    public SiglipForImageClassification LoadForImageClassification(int imageSize) => LoadForImageClassification(SiglipPrecision.Float32, imageSize);
+
+    /// <inheritdoc cref="LoadForImageClassification(int)"/>
     /// <param name="precision">The type of the parameters, in which the model computes.</param>
-    internal SiglipForImageClassification LoadForImageClassification(SiglipPrecision precision)
+    /// <param name="imageSize">Null for that of the checkpoint.</param>
+    internal SiglipForImageClassification LoadForImageClassification(SiglipPrecision precision, int? imageSize = null)
     {
-        (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig) = FixedResolution();
+        (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig) = FixedResolution(imageSize);
         if (Labels is null)
             throw new InvalidOperationException($"'{Source}' has no classifier (no tensor classifier.weight). Load it as a "
                 + "SiglipVisionModel, or train a classifier first.");
@@ -162,11 +170,17 @@ public sealed partial class SiglipCheckpoint : IDisposable
     /// <exception cref="ArgumentException">There is no label, or one of them twice.</exception>
     /// <exception cref="InvalidOperationException">The model has variable resolution.</exception>
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
-    public SiglipForImageClassification LoadForImageClassification(IReadOnlyList<string> labels)
-    {
-        (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig) = FixedResolution();
-        return Load(() => new SiglipForImageClassification(config, labels) { ProcessorConfig = processorConfig }, SiglipPrecision.Float32, withClassifier: false);
-    }
+    public SiglipForImageClassification LoadForImageClassification(IReadOnlyList<string> labels) => LoadNewClassifier(labels, imageSize: null);
+
+    /// <summary>Loads the vision model with a new classifier for other classes, for images of another size, to be trained: the position embeddings are interpolated
+    /// (bicubic) once, and what is saved is a plain checkpoint of that size.</summary>
+    /// <param name="labels">The classes' names; at least one, no two alike.</param>
+    /// <param name="imageSize">Height and width of the images in pixels; at least one patch.</param>
+    /// <returns>A model on the CPU, in evaluation mode, which the caller owns; the classifier's weights are drawn from torch's generator.</returns>
+    /// <exception cref="ArgumentException">There is no label, or one of them twice; or the size is less than that of a patch, or too large.</exception>
+    /// <exception cref="InvalidOperationException">The model has variable resolution.</exception>
+    /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
+    public SiglipForImageClassification LoadForImageClassification(IReadOnlyList<string> labels, int imageSize) => LoadNewClassifier(labels, imageSize);
 
     /// <summary>Computes the SHA-256 of the weights.</summary>
     /// <returns>64 lower-case hexadecimal digits: of model.safetensors, or of the shards' bytes one after the other in the order of their names.</returns>
@@ -335,12 +349,24 @@ public sealed partial class SiglipCheckpoint : IDisposable
     private static bool IsOfOtherParts(string name) =>
         name is "logit_scale" or "logit_bias" || name.StartsWith("text_model.", StringComparison.Ordinal);
 
-    private (SiglipVisionConfig Config, SiglipImageProcessorConfig ProcessorConfig) FixedResolution()
+    private SiglipForImageClassification LoadNewClassifier(IReadOnlyList<string> labels, int? imageSize)
+    {
+        (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig) = FixedResolution(imageSize);
+        return Load(() => new SiglipForImageClassification(config, labels) { ProcessorConfig = processorConfig }, SiglipPrecision.Float32, withClassifier: false);
+    }
+
+    // With another image size, unless that is null.
+    private (SiglipVisionConfig Config, SiglipImageProcessorConfig ProcessorConfig) FixedResolution(int? imageSize = null)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return (Config, ProcessorConfig) is (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig)
-            ? (config, processorConfig)
-            : throw new InvalidOperationException($"'{Source}' is a model with variable resolution (NaFlex); load it as a {nameof(Siglip2VisionModel)}.");
+        if ((Config, ProcessorConfig) is not (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig))
+            throw new InvalidOperationException($"'{Source}' is a model with variable resolution (NaFlex); load it as a {nameof(Siglip2VisionModel)}.");
+        if (imageSize is not { } size)
+            return (config, processorConfig);
+        (config, processorConfig) = (config with { ImageSize = size }, processorConfig with { Height = size, Width = size });
+        config.Validate();
+        processorConfig.Validate();
+        return (config, processorConfig);
     }
 
     private TModel Load<TModel>(Func<TModel> create, SiglipPrecision precision, bool withClassifier = true)
@@ -363,7 +389,10 @@ public sealed partial class SiglipCheckpoint : IDisposable
                 if (!isOfTower && !withClassifier)
                     continue;
                 string stored = isOfTower ? _prefix + name[ExpectedTensors.Prefix.Length..] : name;
-                _weights.ReadInto(stored, parameter);
+                if (name == ExpectedTensors.PositionEmbedding && !parameter.shape.SequenceEqual(Tensors[stored].Shape))
+                    ReadInterpolated(stored, parameter);
+                else
+                    _weights.ReadInto(stored, parameter);
                 CheckFinite(stored, parameter, precision);
             }
 
@@ -375,6 +404,16 @@ public sealed partial class SiglipCheckpoint : IDisposable
             model.Dispose();
             throw;
         }
+    }
+
+    private void ReadInterpolated(string name, Tensor parameter)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor positions = empty([.. Tensors[name].Shape], float32); // [side · side, hidden]
+        _weights.ReadInto(name, positions);
+        CheckFinite(name, positions, SiglipPrecision.Float32);
+        (long from, long to) = ((long)Math.Sqrt(positions.shape[0]), (long)Math.Sqrt(parameter.shape[0]));
+        parameter.copy_(SiglipVisionEmbeddings.Interpolate(positions, from, to, to));
     }
 
     // The sum is one pass without a copy; only where it is not finite is it asked whether a value is not.

@@ -129,17 +129,17 @@ internal sealed partial class StagedFiles : IDisposable
         }
     }
 
+    // What .NET throws for a file that is larger than the file system or a limit of the process allows, such as one of 4 GiB on FAT32.
+    private static bool IsTooLarge(Exception e) => e is ArgumentOutOfRangeException && e.TargetSite?.DeclaringType == typeof(RandomAccess);
+
     // Without the temporary name, which says nothing to the user.
     private static string Reason(Exception e, string? folder) => e switch
     {
         DirectoryNotFoundException when !Directory.Exists(folder) => $"the folder '{folder}' does not exist.",
+        ArgumentOutOfRangeException => "the file system takes no file of this size.",
         FileNotFoundException or DirectoryNotFoundException => $"the folder '{folder}' takes no new files.",
-        _ when IsTooLarge(e) => "it is larger than the disk or a limit of the user allows.",
         _ => TemporaryName().Replace(e.Message, ""),
     };
-
-    // What the runtime makes of the error EFBIG; there is no message of its own.
-    private static bool IsTooLarge(Exception e) => e is ArgumentOutOfRangeException { ParamName: "value", TargetSite.DeclaringType.FullName: "System.IO.RandomAccess" };
 
     [GeneratedRegex(@"(?<=[/\\])\.(?=[^/\\]+\.[0-9a-f]{32}\.tmp)|\.[0-9a-f]{32}\.tmp")]
     private static partial Regex TemporaryName();

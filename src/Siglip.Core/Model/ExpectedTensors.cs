@@ -4,6 +4,7 @@ namespace Siglip.Core;
 internal static class ExpectedTensors
 {
     public const string Prefix = "vision_model.";
+    public const string PositionEmbedding = Prefix + "embeddings.position_embedding.weight";
 
     /// <summary>The state dict of a vision model, without <see cref="Prefix"/>.</summary>
     public static IEnumerable<(string Name, long[] Shape)> OfVisionModel(SiglipVisionConfigBase config)

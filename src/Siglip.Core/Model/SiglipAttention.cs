@@ -73,14 +73,14 @@ public sealed class SiglipAttention : nn.Module<Tensor, Tensor>
 
     internal void InitializeMimetic()
     {
+        using DisposeScope scope = NewDisposeScope();
         for (int head = 0; head < _heads; head++)
         {
             int start = head * _headSize;
             Initialization.Mimetic(q_proj.weight![start..(start + _headSize)], k_proj.weight![start..(start + _headSize)], noise: 0.7, identity: 0.7);
         }
 
-        using Tensor outTransposed = out_proj.weight!.detach().t();
-        Initialization.Mimetic(v_proj.weight!, outTransposed, noise: 0.4, identity: -0.4);
+        Initialization.Mimetic(v_proj.weight!, out_proj.weight!.t(), noise: 0.4, identity: -0.4);
     }
 
     private (Tensor Query, Tensor Key, Tensor Value) Project(Tensor hiddenStates) =>

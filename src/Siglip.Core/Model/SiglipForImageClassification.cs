@@ -68,9 +68,8 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
     /// <returns>[batch, labels].</returns>
     internal Tensor OfMean(Tensor pixelValues, SiglipForwardOptions options)
     {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor patches = vision_model.ForwardPatches(pixelValues, options); // [batch, patches, hidden]
-        return classifier.call(patches.mean([1])).MoveToOuterDisposeScope(); // [batch, labels]
+        using Tensor mean = EmbedMean(pixelValues, options);
+        return Classify(mean);
     }
 
     /// <summary>Computes the logits of the mean patch embedding, and those that the same classifier gives for the pooled embedding.</summary>
@@ -79,10 +78,35 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
     /// <returns>[batch, labels] each; the second is null if the model has no pooling head.</returns>
     internal (Tensor OfMean, Tensor? OfPooled) ForwardBoth(Tensor pixelValues, SiglipForwardOptions options)
     {
-        using DisposeScope scope = NewDisposeScope();
-        SiglipVisionOutput output = vision_model.Forward(pixelValues, options);
-        Tensor ofMean = classifier.call(output.LastHiddenState.mean([1])); // [batch, labels]
-        Tensor? ofPooled = output.PoolerOutput is { } pooled ? classifier.call(pooled) : null; // [batch, labels]
-        return (ofMean.MoveToOuterDisposeScope(), ofPooled?.MoveToOuterDisposeScope());
+        (Tensor mean, Tensor? pooled) = EmbedBoth(pixelValues, options);
+        using (mean)
+        using (pooled)
+            return (Classify(mean), pooled is null ? null : Classify(pooled));
     }
+
+    /// <summary>Computes the mean patch embedding, without the pooling head.</summary>
+    /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <param name="options">Which images are accepted, and which patches are left out.</param>
+    /// <returns>[batch, hidden].</returns>
+    internal Tensor EmbedMean(Tensor pixelValues, SiglipForwardOptions options)
+    {
+        using Tensor patches = vision_model.ForwardPatches(pixelValues, options); // [batch, patches, hidden]
+        return patches.mean([1]); // [batch, hidden]
+    }
+
+    /// <summary>Computes the mean patch embedding and the pooled one.</summary>
+    /// <param name="pixelValues">[batch, channels, height, width].</param>
+    /// <param name="options">Which images are accepted, and which patches are left out.</param>
+    /// <returns>[batch, hidden] each; the second is null if the model has no pooling head.</returns>
+    internal (Tensor Mean, Tensor? Pooled) EmbedBoth(Tensor pixelValues, SiglipForwardOptions options)
+    {
+        SiglipVisionOutput output = vision_model.Forward(pixelValues, options);
+        using Tensor patches = output.LastHiddenState; // [batch, patches, hidden]
+        return (patches.mean([1]), output.PoolerOutput); // [batch, hidden]
+    }
+
+    /// <summary>Computes the logits of embeddings.</summary>
+    /// <param name="embeddings">[batch, hidden].</param>
+    /// <returns>[batch, labels].</returns>
+    internal Tensor Classify(Tensor embeddings) => classifier.call(embeddings);
 }

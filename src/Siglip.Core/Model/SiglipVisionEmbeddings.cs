@@ -53,13 +53,30 @@ public sealed class SiglipVisionEmbeddings : nn.Module<Tensor, Tensor>
         return (patches + PositionEmbeddings(rows, columns)).MoveToOuterDisposeScope();
     }
 
+    /// <summary>Interpolates position embeddings to another grid of patches, in float32, whatever they are.</summary>
+    /// <param name="positions">[side · side, hidden].</param>
+    /// <param name="side">Rows and columns of their grid.</param>
+    /// <param name="rows">Rows of the other grid.</param>
+    /// <param name="columns">Columns of the other grid.</param>
+    /// <returns>[rows · columns, hidden], float32.</returns>
+    /// <remarks>As transformers since September 2024: bicubic, no antialiasing.</remarks>
+    internal static Tensor Interpolate(Tensor positions, long side, long rows, long columns)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        long hidden = positions.shape[1];
+        Tensor grid = positions.to(float32).reshape(1, side, side, hidden).permute(0, 3, 1, 2); // [1, hidden, rows, columns]
+        grid = nn.functional.interpolate(grid, size: [rows, columns], mode: InterpolationMode.Bicubic, align_corners: false);
+        return grid.permute(0, 2, 3, 1).reshape(rows * columns, hidden).MoveToOuterDisposeScope(); // [patches, hidden]
+    }
+
     internal void InitializeMimetic()
     {
+        using DisposeScope scope = NewDisposeScope();
         long side = _config.ImageSize / _config.PatchSize;
         Initialization.SineCosine(position_embedding.weight!, side);
     }
 
-    // [patches, hidden] or [1, patches, hidden]
+    // [patches, hidden]
     private Tensor PositionEmbeddings(long rows, long columns)
     {
         Tensor positions = position_embedding.weight!; // [patches, hidden]
@@ -67,10 +84,7 @@ public sealed class SiglipVisionEmbeddings : nn.Module<Tensor, Tensor>
         if (rows == side && columns == side)
             return positions;
 
-        // As transformers since September 2024: bicubic to the target size, no antialiasing. In float32, whatever the weights are.
-        Tensor grid = positions.to(float32).reshape(1, side, side, _config.HiddenSize).permute(0, 3, 1, 2); // [1, hidden, rows, columns]
-        grid = nn.functional.interpolate(grid, size: [rows, columns], mode: InterpolationMode.Bicubic, align_corners: false);
-        return grid.permute(0, 2, 3, 1).reshape(1, rows * columns, _config.HiddenSize).to(positions.dtype); // [1, patches, hidden]
+        return Interpolate(positions, side, rows, columns).to(positions.dtype);
     }
 
     private void CheckShape(long[] shape, bool interpolatePositionEncoding)

@@ -9,11 +9,10 @@ internal sealed class BestWeights : IDisposable
 {
     private readonly (string Name, Parameter Parameter, Tensor Best)[] _weights;
 
-    public BestWeights(nn.Module model)
+    public BestWeights(IEnumerable<(string Name, Parameter Parameter)> weights)
     {
         using IDisposable noGradients = no_grad();
-        _weights = [.. model.named_parameters().Where(entry => entry.parameter.requires_grad)
-            .Select(entry => (entry.name, entry.parameter, entry.parameter.clone().DetachFromDisposeScope()))];
+        _weights = [.. weights.Select(entry => (entry.Name, entry.Parameter, entry.Parameter.clone().DetachFromDisposeScope()))];
     }
 
     /// <summary>The epoch, from 1; 0 as long as there is none.</summary>

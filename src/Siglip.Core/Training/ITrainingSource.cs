@@ -12,6 +12,11 @@ internal interface ITrainingSource
     /// <summary>What was wrong with each image that was left out up to now.</summary>
     IReadOnlyCollection<string> SkippedImages { get; }
 
+    /// <summary>Does what has to be done once before the first batch and takes time.</summary>
+    void Prepare(CancellationToken cancellationToken)
+    {
+    }
+
     /// <summary>Batches of an epoch from a batch on, so that a resumed run can go on in the middle of one. The caller disposes each.</summary>
     /// <param name="epoch">From 1.</param>
     /// <param name="firstBatch">From 0.</param>

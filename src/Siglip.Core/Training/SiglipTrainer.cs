@@ -11,14 +11,14 @@ public sealed class SiglipTrainer : IDisposable
     private readonly SiglipImageProcessor _processor;
     private readonly SiglipTrainingOptions _options;
     private readonly Device _device;
-    private TrainingStep _step;
+    private TrainingStep? _step; // of the last training
 
     /// <summary>Prepares the training of a model, which stays the caller's.</summary>
     /// <param name="model">The model; its parameters are moved to the device and to float32.</param>
     /// <param name="processorConfig">How images become pixel values.</param>
     /// <param name="options">How to train; null for the defaults.</param>
     /// <exception cref="ArgumentException">An option is out of range, the preprocessing does not give the model's image size, the model's images
-    /// are not RGB, it has no pooling head to train the classifier on, or the device does not exist.</exception>
+    /// are not RGB, it has no pooling head to train the classifier on, fewer layers than are to be trained, or the device does not exist.</exception>
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public SiglipTrainer(SiglipForImageClassification model, SiglipImageProcessorConfig processorConfig, SiglipTrainingOptions? options = null)
     {
@@ -30,15 +30,15 @@ public sealed class SiglipTrainer : IDisposable
         _processor = new SiglipImageProcessor(processorConfig);
         _model = model;
         _device = TorchDevice.Find(_options.Device);
-        _step = new TrainingStep(model, _options, _device);
+        TrainingStep.Prepare(model, _options, _device);
     }
 
     /// <summary>What was wrong with each image that the last training left out, a sentence each: with <see cref="SiglipTrainingOptions.SkipBadImages"/>.</summary>
     public IReadOnlyCollection<string> SkippedImages { get; private set; } = [];
 
     /// <summary>Trains over all epochs; afterwards, whatever happens, the model is in evaluation mode and, with
-    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights; with <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/>, it has those
-    /// of the best epoch.</summary>
+    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights, with <see cref="SiglipTrainingOptions.Lora"/> merged ones, with
+    /// <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/> those of the best epoch.</summary>
     /// <param name="training">The images to learn from; their labels are the model's.</param>
     /// <param name="validation">Images to measure with after each epoch; null for none, which
     /// <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/> does not allow.</param>
@@ -57,7 +57,18 @@ public sealed class SiglipTrainer : IDisposable
         CancellationToken cancellationToken = default)
     {
         CheckLabels(training);
-        Train(TrainingSource.ToLearnFrom(training, _processor, _options), validation is null ? null : ToMeasureWith(validation), progress, cancellationToken);
+        if (validation is not null)
+            CheckLabels(validation);
+        if (_options.TrainedLayers == 0)
+        {
+            using EmbeddedImages embedded = ToEmbed(training, toLearnFrom: true);
+            using EmbeddedImages? embeddedValidation = validation is null ? null : ToEmbed(validation, toLearnFrom: false);
+            Train(embedded, embeddedValidation, progress, cancellationToken);
+        }
+        else
+        {
+            Train(TrainingSource.ToLearnFrom(training, _processor, _options), validation is null ? null : ToMeasureWith(validation), progress, cancellationToken);
+        }
     }
 
     /// <summary>Measures the model's classifier; afterwards the model is in evaluation mode.</summary>
@@ -65,11 +76,14 @@ public sealed class SiglipTrainer : IDisposable
     /// <param name="cancellationToken">Ends it before the next batch.</param>
     /// <exception cref="ArgumentException">The labels are not the model's.</exception>
     /// <exception cref="InvalidDataException">A file is no image, or a damaged one.</exception>
-    public SiglipEvaluation Evaluate(ILabeledImages dataset, CancellationToken cancellationToken = default) =>
-        Evaluate(ToMeasureWith(dataset), cancellationToken);
+    public SiglipEvaluation Evaluate(ILabeledImages dataset, CancellationToken cancellationToken = default)
+    {
+        CheckLabels(dataset);
+        return Evaluate(ToMeasureWith(dataset), cancellationToken);
+    }
 
     /// <summary>Frees the optimizer's state; the model stays.</summary>
-    public void Dispose() => _step.Dispose();
+    public void Dispose() => _step?.Dispose();
 
     internal void Train(
         ITrainingSource training, ITrainingSource? validation, IProgress<SiglipTrainingProgress>? progress, CancellationToken cancellationToken)
@@ -78,22 +92,22 @@ public sealed class SiglipTrainer : IDisposable
             throw new ArgumentException("EarlyStoppingPatience is set, but there are no validation images whose loss it could watch; give the training some, or set "
                 + "it to null.", nameof(validation));
         int stepsPerEpoch = CountSteps(training.Count);
-        _step.Dispose();
-        _step = new TrainingStep(_model, _options, _device);
-        var run = new TrainingRun(
-            _model, _step, _options, stepsPerEpoch, training, validation, source => Evaluate(source, cancellationToken), progress);
+        _step?.Dispose();
+        TrainingStep step = _step = new TrainingStep(_model, _options, _device);
         try
         {
+            var run = new TrainingRun(
+                _model, step, _options, stepsPerEpoch, training, validation, source => Evaluate(source, cancellationToken), progress);
             run.Run(cancellationToken);
         }
         finally
         {
             SkippedImages = [.. training.SkippedImages, .. validation?.SkippedImages ?? []];
-            _step.Average?.Swap(); // the averaged weights are what the caller gets
+            step.Show(); // what the caller gets
             _model.eval();
         }
 
-        _step.Best?.ToModel();
+        step.ShowBest();
     }
 
     private SiglipEvaluation Evaluate(ITrainingSource source, CancellationToken cancellationToken)
@@ -108,9 +122,10 @@ public sealed class SiglipTrainer : IDisposable
             using var noGradients = inference_mode();
             using DisposeScope scope = NewDisposeScope();
             Tensor targets = batch.Targets.to(_device); // [batch, labels]
-            Tensor pixelValues = batch.PixelValues.to(_device);
-            Tensor logits = _options.ClassifierInput == SiglipClassifierInput.Pooled
-                ? _model.ForwardBoth(pixelValues, new SiglipForwardOptions()).OfPooled! : _model.call(pixelValues); // [batch, labels]
+            Tensor inputs = batch.Inputs.to(_device);
+            Tensor logits = inputs.dim() == 3 ? _model.Classify(inputs.select(1, 0)) // [batch, labels]
+                : _options.ClassifierInput == SiglipClassifierInput.Pooled ? _model.ForwardBoth(inputs, new SiglipForwardOptions()).OfPooled!
+                : _model.call(inputs);
             lossSum += nn.functional.cross_entropy(logits, targets, reduction: nn.Reduction.Sum).item<float>();
             long[] actual = targets.argmax(1).cpu().data<long>().ToArray(), predicted = logits.argmax(1).cpu().data<long>().ToArray();
             for (int i = 0; i < actual.Length; i++)
@@ -121,10 +136,18 @@ public sealed class SiglipTrainer : IDisposable
         return new SiglipEvaluation(_model.Labels, confusion, lossSum / count);
     }
 
-    private TrainingSource ToMeasureWith(ILabeledImages dataset)
+    private TrainingSource ToMeasureWith(ILabeledImages dataset) => TrainingSource.ToMeasureWith(dataset, _processor, _options);
+
+    private EmbeddedImages ToEmbed(ILabeledImages dataset, bool toLearnFrom) =>
+        new(TrainingSource.ToEmbed(dataset, _processor, _options, leaveOutBadImages: !toLearnFrom), Embed, _options, shuffle: toLearnFrom);
+
+    // [batch, embeddings, hidden]
+    private Tensor Embed(Tensor pixelValues)
     {
-        CheckLabels(dataset);
-        return TrainingSource.ToMeasureWith(dataset, _processor, _options);
+        _model.eval();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor[] embeddings = TrainingStep.Embeddings(_model, pixelValues.to(_device), _options.ClassifierInput, new SiglipForwardOptions());
+        return stack(embeddings, 1).cpu().MoveToOuterDisposeScope();
     }
 
     private void CheckLabels(ILabeledImages dataset)

@@ -100,17 +100,19 @@ public sealed record SiglipTrainingOptions
 
     /// <summary>
     /// Number of encoder layers, the last ones, that are trained, with all that comes after them: final layer norm, pooling head, classifier. 0 trains the
-    /// classifier only: every image is embedded once, without <see cref="Augmentation"/>, and the classifier learns from the stored embeddings. At least 0,
-    /// at most the model's layers; the default is null: everything is trained.
+    /// classifier only: every image is embedded once, without <see cref="Augmentation"/>, and the classifier learns from the stored embeddings. With
+    /// <see cref="Lora"/>, the number of layers that get additions. At least 0, or 1 with <see cref="Lora"/>, at most the model's layers; the default is null:
+    /// everything is trained.
     /// </summary>
     public int? TrainedLayers { get; init; }
 
-    /// <summary>Factor of the learning rate from each layer to the one before it: the classifier has the whole rate, the pooling head and the last layer that
-    /// times this, and so on down to the embeddings. Above 0 and at most 1, the default: all alike.</summary>
+    /// <summary>Factor of the learning rate from each layer to the one before it: the classifier has the whole rate; the pooling head, the final layer norm and
+    /// the last layer that times this; the layer before it that times this², and so on down to the embeddings, which have this to the power of the layers + 1.
+    /// Above 0 and at most 1, the default: all alike.</summary>
     public double LayerLearningRateDecay { get; init; } = 1;
 
-    /// <summary>To train low-rank additions to the weight matrices (LoRA) and the classifier, instead of all weights; they are merged into the weights at the
-    /// end. The default is null: none.</summary>
+    /// <summary>To train low-rank additions to the weight matrices (LoRA) and the classifier, instead of all weights. At the end of each epoch and of the
+    /// training the model has plain weights, with the additions merged into them. The default is null: none.</summary>
     public SiglipLoraOptions? Lora { get; init; }
 
     /// <summary>
@@ -181,6 +183,9 @@ public sealed record SiglipTrainingOptions
         Require(PatchDropoutEpochs is null or >= 0, PatchDropoutEpochs, nameof(PatchDropoutEpochs), "a number of at least 0, or null");
         Require(TrainedLayers is null or >= 0, TrainedLayers, nameof(TrainedLayers), "a number of at least 0, or null");
         Require(LayerLearningRateDecay is > 0 and <= 1, LayerLearningRateDecay, nameof(LayerLearningRateDecay), "a number above 0, at most 1");
+        Require(
+            TrainedLayers != 0 || PatchDropout == 0, PatchDropout, nameof(PatchDropout), "0, because TrainedLayers is 0, with which the images are embedded once, as wholes");
+        Require(Lora is null || TrainedLayers != 0, TrainedLayers, nameof(TrainedLayers), "at least 1, or null, because Lora is set, whose additions are in the layers");
         Lora?.Validate();
         Require(Precision is SiglipPrecision.Float32 or SiglipPrecision.BFloat16, Precision, nameof(Precision), "Float32 or BFloat16");
         Require(EarlyStoppingPatience is null or >= 1, EarlyStoppingPatience, nameof(EarlyStoppingPatience), "a number of at least 1, or null");

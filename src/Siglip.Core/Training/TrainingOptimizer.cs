@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Siglip.Core;
 
-/// <summary>torch's AdamW or SGD over a model's parameters, in two groups: with weight decay and without.</summary>
+/// <summary>torch's AdamW or SGD over parameters in groups: with weight decay and without, and each with the learning rate of its layer.</summary>
 internal sealed class TrainingOptimizer : IDisposable
 {
     public const string StepsPrefix = "steps.";
@@ -12,12 +12,17 @@ internal sealed class TrainingOptimizer : IDisposable
 
     private readonly OptimizerHelper _optimizer;
     private readonly (string Name, Parameter Parameter)[] _parameters;
+    private readonly double[] _factors; // of the groups' learning rates
 
-    public TrainingOptimizer(nn.Module model, SiglipTrainingOptions options)
+    /// <param name="weights">The parameters of a model.</param>
+    /// <param name="layers">Number of its layers.</param>
+    /// <param name="options">How they are changed.</param>
+    public TrainingOptimizer(IEnumerable<(string Name, Parameter Parameter)> weights, int layers, SiglipTrainingOptions options)
     {
-        (string Name, Parameter Parameter)[] all = [.. model.named_parameters().Where(entry => entry.parameter.requires_grad)];
-        (string Name, Parameter Parameter)[][] groups = [.. all.GroupBy(IsDecayed).OrderByDescending(group => group.Key).Select(group => group.ToArray())];
+        (string Name, Parameter Parameter)[][] groups =
+            [.. weights.GroupBy(entry => (IsDecayed(entry), Factor(entry))).OrderByDescending(group => group.Key).Select(group => group.ToArray())];
         _parameters = [.. groups.SelectMany(group => group)];
+        _factors = [.. groups.Select(group => Factor(group[0]))];
         _optimizer = options.Optimizer == SiglipOptimizer.AdamW
             ? optim.AdamW([.. groups.Select(group => new AdamW.ParamGroup(
                 Of(group), options.LearningRate, options.Beta1, options.Beta2, options.Epsilon, Decay(group)))], options.LearningRate)
@@ -29,6 +34,8 @@ internal sealed class TrainingOptimizer : IDisposable
             options.DecayAllParameters
             || (entry.Parameter.dim() >= 2 && !entry.Name.EndsWith("position_embedding.weight", StringComparison.Ordinal));
 
+        double Factor((string Name, Parameter Parameter) entry) => Math.Pow(options.LayerLearningRateDecay, WeightDepth.Of(entry.Name, layers));
+
         double Decay((string, Parameter)[] group) => IsDecayed(group[0]) ? options.WeightDecay : 0;
 
         static IEnumerable<Parameter> Of((string Name, Parameter Parameter)[] group) => group.Select(entry => entry.Parameter).ToArray();
@@ -39,8 +46,8 @@ internal sealed class TrainingOptimizer : IDisposable
 
     public void Step(double learningRate)
     {
-        foreach (var group in _optimizer.ParamGroups)
-            group.LearningRate = learningRate;
+        foreach ((var group, double factor) in _optimizer.ParamGroups.Zip(_factors))
+            group.LearningRate = learningRate * factor;
         _optimizer.step();
     }
 

@@ -57,6 +57,7 @@ internal sealed class TrainingRun(
 
     private void TrainEpoch(CancellationToken cancellationToken)
     {
+        training.Prepare(cancellationToken); // which the speed of the steps has nothing to do with
         _clock.Start();
         using IEnumerator<TrainingBatch> batches = training.Batches(_position.Epoch, _position.Batch, cancellationToken).GetEnumerator();
         bool more = batches.MoveNext();
@@ -102,10 +103,9 @@ internal sealed class TrainingRun(
             Save();
     }
 
-    // With the averaged weights, which are the ones to be measured and saved.
     private void EndEpoch()
     {
-        step.Average?.Swap();
+        step.Show();
         try
         {
             SiglipEvaluation? evaluation = validation is null ? null : evaluate(validation);
@@ -114,7 +114,7 @@ internal sealed class TrainingRun(
         }
         finally
         {
-            step.Average?.Swap();
+            step.Hide();
         }
     }
 

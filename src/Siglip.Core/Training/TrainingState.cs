@@ -7,7 +7,8 @@ using static TorchSharp.torch;
 namespace Siglip.Core;
 
 /// <summary>The file from which a training goes on: the tensors of <see cref="TrainingStep.State"/>, and in the header what they belong to.</summary>
-/// <remarks>Neither a random state nor the images' order is in it: both follow from the seed, the epoch and the step.</remarks>
+/// <remarks>Neither a random state nor the images' order is in it: both follow from the seed, the epoch and the step. Nor are weights that are not trained: a
+/// hash says which they were.</remarks>
 internal sealed class TrainingState(SiglipForImageClassification model, TrainingStep step, SiglipTrainingOptions options, ITrainingSource training, int? validationImages)
 {
     private const string MetadataName = "siglip_training_state";
@@ -80,6 +81,7 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
         ["image count"] = training.Count,
         ["validation image count"] = options.EarlyStoppingPatience is null ? null : validationImages,
         ["options"] = options.ToJsonOfWhatDecides(),
+        ["hash of the weights that are not trained"] = step.ComputeFrozenSha256(),
     };
 
     private void CheckBelongs(JsonObject stored, string source)

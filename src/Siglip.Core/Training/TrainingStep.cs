@@ -12,6 +12,7 @@ internal sealed class TrainingStep : IDisposable
     private readonly SiglipForImageClassification _model;
     private readonly SiglipTrainingOptions _options;
     private readonly Device _device;
+    private readonly TrainedWeights _weights;
     private readonly TrainingOptimizer _optimizer;
     private double _learningRate;
     private double _patchDropout;
@@ -19,19 +20,34 @@ internal sealed class TrainingStep : IDisposable
     private int _images;
     private double _lossSum;
 
-    /// <summary>Prepares the training of a model; its parameters are moved to the device and to float32.</summary>
-    /// <exception cref="ArgumentException">The loss is of the pooled embedding, but the model has no pooling head.</exception>
+    /// <summary>Prepares a model as <see cref="Prepare"/> does. Until <see cref="Show"/> it is as the training needs it.</summary>
+    /// <inheritdoc cref="Prepare"/>
     public TrainingStep(SiglipForImageClassification model, SiglipTrainingOptions options, Device device)
+    {
+        Prepare(model, options, device);
+        (_model, _options, _device) = (model, options, device);
+        _weights = new TrainedWeights(model, options);
+        _optimizer = new TrainingOptimizer(_weights.All, model.Config.NumHiddenLayers, options);
+        Average = options.EmaDecay > 0 ? new WeightAverage(_weights.All, options.EmaDecay) : null;
+        Best = options.EarlyStoppingPatience is null ? null : new BestWeights(_weights.All);
+    }
+
+    /// <summary>Moves a model's parameters to the device and to float32.</summary>
+    /// <exception cref="ArgumentException">The loss is of the pooled embedding, but the model has no pooling head; it has fewer layers than are to be
+    /// trained; or low-rank additions would not be low.</exception>
+    public static void Prepare(SiglipForImageClassification model, SiglipTrainingOptions options, Device device)
     {
         if (options.ClassifierInput == SiglipClassifierInput.Pooled && !model.Config.VisionUseHead)
             throw new ArgumentException("The classifier is to be trained on the pooled embedding, but the model has no pooling head; choose the mean.");
-        (_model, _options, _device) = (model, options, device);
-        ClearGradients(); // moving a model leaves a tensor behind for each gradient
+        if (options.TrainedLayers > model.Config.NumHiddenLayers)
+            throw new ArgumentException($"The last {options.TrainedLayers} layers are to be trained, but the model has {model.Config.NumHiddenLayers}; lower TrainedLayers, or "
+                + "leave it out to train everything.");
+        if (options.Lora?.Rank > model.Config.HiddenSize)
+            throw new ArgumentException($"The rank of the additions is {options.Lora.Rank}, but the model's matrices have a rank of at most {model.Config.HiddenSize}; lower it.");
+        foreach (Parameter parameter in model.parameters())
+            parameter.grad = null; // moving a model leaves a tensor behind for each gradient
         model.to(ScalarType.Float32); // weights of 16 bits would swallow small steps
         model.to(device);
-        _optimizer = new TrainingOptimizer(model, options);
-        Average = options.EmaDecay > 0 ? new WeightAverage(model, options.EmaDecay) : null;
-        Best = options.EarlyStoppingPatience is null ? null : new BestWeights(model);
     }
 
     /// <summary>Number of steps done.</summary>
@@ -49,10 +65,13 @@ internal sealed class TrainingStep : IDisposable
     /// <summary>The step after which <see cref="SiglipTrainingOptions.StatePath"/> was written; null if it was not.</summary>
     public int? Saved { get; set; }
 
-    /// <summary>All that later steps depend on. Parameters' own tensors, except numbers of steps, which belong to the open scope.</summary>
+    /// <summary>SHA-256 of the weights that are not trained, and so not in <see cref="State"/>; null if there are none.</summary>
+    public string? ComputeFrozenSha256() => _weights.ComputeFrozenSha256();
+
+    /// <summary>All that later steps depend on, but for weights that are not trained. Parameters' own tensors, except numbers of steps, which belong to the open scope.</summary>
     public IEnumerable<(string Name, Tensor Value)> State() =>
     [
-        .. _model.named_parameters().Select(entry => ("model." + entry.name, (Tensor)entry.parameter)),
+        .. _weights.All.Select(entry => ("model." + entry.Name, (Tensor)entry.Parameter)),
         .. Average?.All.Select(entry => ("average." + entry.Name, entry.Average)) ?? [],
         .. Best?.All.Select(entry => ("best." + entry.Name, entry.Best)) ?? [],
         .. _optimizer.State(),
@@ -88,7 +107,7 @@ internal sealed class TrainingStep : IDisposable
         Right = 0;
         _model.train();
         ClearGradients();
-        if (_model.Config.AttentionDropout > 0 || patchDropout > 0)
+        if (_model.Config.AttentionDropout > 0 || patchDropout > 0 || _options.Lora?.Dropout > 0)
             manual_seed(StableSeed.Of(_options.Seed, Done)); // so that a step drops the same, whatever came before
     }
 
@@ -98,7 +117,7 @@ internal sealed class TrainingStep : IDisposable
     public double Accumulate(TrainingBatch batch)
     {
         using DisposeScope scope = NewDisposeScope();
-        (Tensor loss, Tensor right) = Loss(batch.PixelValues.to(_device), batch.Targets.to(_device));
+        (Tensor loss, Tensor right) = Loss(batch.Inputs.to(_device), batch.Targets.to(_device));
         double[] numbers = stack([loss.detach().to(float64), right.to(float64)]).cpu().data<double>().ToArray(); // at once: each is a wait for a GPU
         double value = numbers[0];
         CheckFinite("loss", value);
@@ -134,16 +153,51 @@ internal sealed class TrainingStep : IDisposable
     }
 
     /// <summary>The logits that the loss is of, in training and in evaluation mode alike.</summary>
-    /// <param name="pixelValues">[batch, 3, height, width], on the model's device.</param>
+    /// <param name="inputs">Those of a <see cref="TrainingBatch"/>, on the model's device.</param>
     /// <param name="patchDropout">Share of each image's patches that is left out.</param>
     /// <returns>[batch, labels] each: one or two.</returns>
-    public Tensor[] Logits(Tensor pixelValues, double patchDropout = 0)
+    public Tensor[] Logits(Tensor inputs, double patchDropout = 0)
     {
-        var options = new SiglipForwardOptions { PatchDropout = patchDropout };
-        if (_options.ClassifierInput == SiglipClassifierInput.Mean)
-            return [_model.OfMean(pixelValues, options)];
-        (Tensor ofMean, Tensor? ofPooled) = _model.ForwardBoth(pixelValues, options);
-        return ofPooled is null ? [ofMean] : _options.ClassifierInput == SiglipClassifierInput.Pooled ? [ofPooled] : [ofMean, ofPooled];
+        Tensor[] embeddings = inputs.dim() == 3
+            ? inputs.unbind(1)
+            : Embeddings(_model, inputs, _options.ClassifierInput, new SiglipForwardOptions { PatchDropout = patchDropout });
+        return [.. embeddings.Select(_model.Classify)];
+    }
+
+    /// <summary>The embeddings of images that the classifier gets.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="pixelValues">[batch, 3, height, width], on its device.</param>
+    /// <param name="input">Which.</param>
+    /// <param name="options">Which patches are left out.</param>
+    /// <returns>[batch, hidden] each: the mean, the pooled one, or both in this order; the mean if the model has no pooling head.</returns>
+    public static Tensor[] Embeddings(SiglipForImageClassification model, Tensor pixelValues, SiglipClassifierInput input, SiglipForwardOptions options)
+    {
+        if (input == SiglipClassifierInput.Mean)
+            return [model.EmbedMean(pixelValues, options)];
+        (Tensor mean, Tensor? pooled) = model.EmbedBoth(pixelValues, options);
+        return pooled is null ? [mean] : input == SiglipClassifierInput.Pooled ? [pooled] : [mean, pooled];
+    }
+
+    /// <summary>Gives the model the weights that are to be measured, saved and kept: plain ones, averaged if they are.</summary>
+    public void Show()
+    {
+        Average?.Swap();
+        _weights.Show();
+    }
+
+    /// <summary>Undoes <see cref="Show"/>, to the bit, so that the training can go on.</summary>
+    public void Hide()
+    {
+        _weights.Hide();
+        Average?.Swap();
+    }
+
+    /// <summary>Gives the model that <see cref="Show"/> has shown the weights of the best epoch, if there is one.</summary>
+    public void ShowBest()
+    {
+        _weights.Hide();
+        Best?.ToModel();
+        _weights.Show();
     }
 
     public void Dispose()
@@ -152,19 +206,22 @@ internal sealed class TrainingStep : IDisposable
         _optimizer.Dispose();
         Average?.Dispose();
         Best?.Dispose();
+        _weights.Dispose();
     }
 
     // Takes them away instead of filling them with zeros, as PyTorch does: what gets none in a step is not changed by it.
     private void ClearGradients()
     {
-        foreach (Parameter parameter in _model.parameters())
+        foreach ((_, Parameter parameter) in _weights.All)
             parameter.grad = null;
     }
 
     // The mean loss, and the number of images whose class the classifier told: by the first logits, as it is measured.
-    private (Tensor Loss, Tensor Right) Loss(Tensor pixelValues, Tensor targets)
+    private (Tensor Loss, Tensor Right) Loss(Tensor inputs, Tensor targets)
     {
-        Tensor[] logits = Logits(pixelValues, _patchDropout);
+        Tensor[] logits;
+        using (_options.Precision == SiglipPrecision.BFloat16 ? Autocast.BFloat16(_device) : null)
+            logits = [.. Logits(inputs, _patchDropout).Select(each => each.to(float32))];
         Tensor[] losses = [.. logits.Select(each => nn.functional.cross_entropy(each, targets, label_smoothing: _options.LabelSmoothing))];
         Tensor loss = losses.Length == 1 ? losses[0] : (losses[0] + losses[1]) / 2;
         return (loss, logits[0].detach().argmax(1).eq(targets.argmax(1)).sum());

@@ -4,17 +4,17 @@ using static TorchSharp.torch;
 
 namespace Siglip.Core;
 
-/// <summary>An exponential moving average of a model's weights.</summary>
+/// <summary>An exponential moving average of weights.</summary>
 internal sealed class WeightAverage : IDisposable
 {
     private readonly double _decay;
     private readonly (string Name, Parameter Parameter, Tensor Average)[] _weights;
 
-    public WeightAverage(nn.Module model, double decay)
+    public WeightAverage(IEnumerable<(string Name, Parameter Parameter)> weights, double decay)
     {
         _decay = decay;
         using IDisposable noGradients = no_grad();
-        _weights = [.. model.named_parameters().Select(entry => (entry.name, entry.parameter, entry.parameter.clone().DetachFromDisposeScope()))];
+        _weights = [.. weights.Select(entry => (entry.Name, entry.Parameter, entry.Parameter.clone().DetachFromDisposeScope()))];
     }
 
     /// <summary>The averages by the names of the weights; while they are swapped, the weights.</summary>
@@ -29,7 +29,7 @@ internal sealed class WeightAverage : IDisposable
             average.mul_(decay).add_(parameter, alpha: 1 - decay);
     }
 
-    /// <summary>Gives the model the averages and keeps the weights in their place; called again, the other way round.</summary>
+    /// <summary>Gives the parameters the averages and keeps the weights in their place; called again, the other way round.</summary>
     public void Swap()
     {
         using IDisposable noGradients = no_grad();

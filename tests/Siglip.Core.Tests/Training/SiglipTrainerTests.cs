@@ -93,7 +93,7 @@ public sealed class SiglipTrainerTests
 
         var error = Assert.ThrowsExactly<ArgumentException>(() => trainer.Train(dataset));
 
-        Assert.Contains("has the classes blue, red, the model those of green, red", error.Message);
+        Assert.Contains("have the classes blue, red, the model those of green, red", error.Message);
     }
 
     [TestMethod]
@@ -122,6 +122,83 @@ public sealed class SiglipTrainerTests
 
         Assert.Contains($"'{dataset.Images[1].Path}' is no image", Assert.ThrowsExactly<InvalidDataException>(() => trainer.Train(dataset)).Message);
         Assert.Contains($"'{dataset.Images[1].Path}' is no image", Assert.ThrowsExactly<InvalidDataException>(() => trainer.Evaluate(dataset)).Message);
+    }
+
+    [TestMethod]
+    public void Bad_images_are_left_out_of_the_training_and_counted_if_asked_for()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 3);
+        File.WriteAllText(dataset.Images[1].Path, "no image");
+        File.Delete(dataset.Images[4].Path);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { Epochs = 2, BatchSize = 4, SkipBadImages = true });
+        var progress = new List<SiglipTrainingProgress>();
+
+        trainer.Train(dataset, progress: new ListProgress(progress));
+
+        Assert.HasCount(4, progress); // as many steps as without bad images
+        Assert.AreEqual(2, progress[1].SkippedImages);
+        Assert.AreEqual(2, progress[^1].SkippedImages, "each counts once");
+    }
+
+    [TestMethod]
+    public void Bad_images_are_left_out_of_a_measurement_not_replaced_by_others()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 5);
+        TorchNative.Ensure();
+        manual_seed(5);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { BatchSize = 2, SkipBadImages = true });
+        foreach (int bad in (int[])[0, 2, 3, 7]) // one of a batch, and a whole batch
+            File.WriteAllText(dataset.Images[bad].Path, "no image");
+
+        SiglipEvaluation evaluation = trainer.Evaluate(dataset);
+        foreach (int bad in (int[])[0, 2, 3, 7])
+            File.Delete(dataset.Images[bad].Path);
+        SiglipEvaluation ofTheOthers = trainer.Evaluate(ImageFolderDataset.Open(folder.Path));
+
+        Assert.AreEqual(6, evaluation.Count);
+        Assert.AreEqual(ofTheOthers.Loss, evaluation.Loss, 1e-6);
+        for (int label = 0; label < 2; label++)
+            CollectionAssert.AreEqual(ofTheOthers.Confusion[label].ToArray(), evaluation.Confusion[label].ToArray());
+
+        foreach (LabeledImage image in dataset.Images)
+            File.WriteAllText(image.Path, "no image");
+        Assert.Contains("None of the 10 images can be read", Assert.ThrowsExactly<InvalidDataException>(() => trainer.Evaluate(dataset)).Message);
+    }
+
+    [TestMethod]
+    [DataRow(SiglipClassifierInput.MeanAndPooled)]
+    [DataRow(SiglipClassifierInput.Mean)]
+    [DataRow(SiglipClassifierInput.Pooled)]
+    public void The_accuracy_of_an_epoch_is_that_of_its_images_before_their_steps(SiglipClassifierInput input)
+    {
+        using TemporaryFolder folder = Cifar10Files.Write(imagesPerFile: 10);
+        Cifar10Dataset dataset = Cifar10Dataset.OpenTraining(folder.Path);
+        TorchNative.Ensure();
+        manual_seed(3);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions
+        {
+            Epochs = 2,
+            BatchSize = 8,
+            GradientAccumulation = 3,
+            LearningRate = 1e-30, // changes nothing
+            WarmUpShare = 0,
+            ClassifierInput = input,
+            Augmentation = SiglipAugmentationOptions.None,
+        });
+        double expected = trainer.Evaluate(dataset).Accuracy;
+        var progress = new List<SiglipTrainingProgress>();
+
+        trainer.Train(dataset, progress: new ListProgress(progress));
+
+        Assert.IsTrue(expected is > 0 and < 1, $"{expected}");
+        Assert.HasCount(6, progress);
+        Assert.AreEqual(expected, progress[2].Accuracy);
+        Assert.AreEqual(expected, progress[5].Accuracy);
     }
 
     [TestMethod]
@@ -270,11 +347,11 @@ public sealed class SiglipTrainerTests
         Assert.AreEqual(2, rest[1].Count);
         for (int i = 0; i < rest.Length; i++)
         {
-            Assert.AreEqual(0, Difference(all[i + 1].PixelValues, rest[i].PixelValues));
+            Assert.AreEqual(0, Difference(all[i + 1].Inputs, rest[i].Inputs));
             Assert.AreEqual(0, Difference(all[i + 1].Targets, rest[i].Targets));
         }
 
-        Assert.IsGreaterThan(0, Difference(all[0].PixelValues, otherEpoch[0].PixelValues));
+        Assert.IsGreaterThan(0, Difference(all[0].Inputs, otherEpoch[0].Inputs));
     }
 
     [TestMethod]

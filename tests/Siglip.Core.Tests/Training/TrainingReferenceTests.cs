@@ -24,7 +24,7 @@ public sealed class TrainingReferenceTests
         Dictionary<string, Tensor> before = model.state_dict().ToDictionary(pair => pair.Key, pair => pair.Value.clone());
         bool adamw = options.Optimizer == SiglipOptimizer.AdamW;
         var losses = new List<double>();
-        TrainingReference.CheckLogits(run, step.Logits(batch.PixelValues).Single(), expected);
+        TrainingReference.CheckLogits(run, step.Logits(batch.Inputs).Single(), expected);
 
         for (int i = 1; i <= 5; i++)
         {

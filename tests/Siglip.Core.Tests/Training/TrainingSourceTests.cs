@@ -245,9 +245,9 @@ public sealed class TrainingSourceTests
             using (batch)
             {
                 using var scope = torch.NewDisposeScope();
-                CollectionAssert.AreEqual((long[])[batch.Count, 3, 8, 8], batch.PixelValues.shape);
+                CollectionAssert.AreEqual((long[])[batch.Count, 3, 8, 8], batch.Inputs.shape);
                 CollectionAssert.AreEqual((long[])[batch.Count, source.Labels.Count], batch.Targets.shape);
-                batches.Add((batch.PixelValues.data<float>().ToArray(), batch.Targets.data<float>().ToArray()));
+                batches.Add((batch.Inputs.data<float>().ToArray(), batch.Targets.data<float>().ToArray()));
             }
         }
 

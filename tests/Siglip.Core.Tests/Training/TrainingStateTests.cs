@@ -72,7 +72,8 @@ public sealed class TrainingStateTests
             CollectionAssert.AreEqual(all.Select(Numbers).ToArray(), steps.Select(Numbers).ToArray(), $"cancelled in step {cancelled}");
         }
 
-        static (int, int, double, double, bool) Numbers(SiglipTrainingProgress state) => (state.Epoch, state.Step, state.Loss, state.LearningRate, state.EndOfEpoch);
+        static (int, int, double, double, double, bool) Numbers(SiglipTrainingProgress state) =>
+            (state.Epoch, state.Step, state.Loss, state.Accuracy, state.LearningRate, state.EndOfEpoch);
     }
 
     [TestMethod]
@@ -158,6 +159,7 @@ public sealed class TrainingStateTests
         Refused("'epoch' is 0, expected 1 to 4", () => Replace("\"epoch\":4", "\"epoch\":0"));
         Refused("'epoch' is 5, expected 1 to 4", () => Replace("\"epoch\":4", "\"epoch\":5"));
         Refused("'batch' is 77, expected 0 to 4", () => Replace("\"batch\":0", "\"batch\":77"));
+        Refused("'right' is 5, expected 0 to 4", () => Replace("\"right\":0", "\"right\":5"));
         Refused($"lacks '{Weight}'", () => Rewrite((tensors, _) => tensors.Remove(Weight)));
         Refused("has 'more', which this training does not have", () => Rewrite((tensors, _) => tensors["more"] = ones(1)));
         Refused($"has '{Weight}' as Float32 [2, 15], expected Float32 [2, 16]", () => Rewrite((tensors, _) => tensors[Weight] = ones(2, 15)));
@@ -210,6 +212,61 @@ public sealed class TrainingStateTests
         Assert.Contains("cannot be written", Assert.ThrowsExactly<IOException>(() => trainer.Train(dataset)).Message);
 
         Assert.AreEqual(before, Hash(model, folder));
+    }
+
+    [TestMethod]
+    public void A_training_that_diverges_leaves_the_state_of_before_and_says_where_it_is()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.File("images"), imagesPerClass: 7);
+        SiglipTrainingOptions options = Everything with { StatePath = folder.File("state.safetensors"), StateInterval = 3 };
+        var source = TrainingSource.ToLearnFrom(dataset, new SiglipImageProcessor(ColouredImages.Processor), options);
+        string expected = Train(options, dataset, folder);
+        File.Delete(options.StatePath!);
+        using SiglipForImageClassification model = NewModel(dataset);
+        using var trainer = new SiglipTrainer(model, ColouredImages.Processor, options);
+
+        var error = Assert.ThrowsExactly<InvalidOperationException>(() =>
+            trainer.Train(new DivergingSource(source, epoch: 2, batch: 2), null, null, default)); // in step 6
+
+        Assert.StartsWith("The loss of step 6 is NaN, at the learning rate 0.00", error.Message);
+        Assert.Contains("Try a lower learning rate than 0.01,", error.Message);
+        Assert.EndsWith($"The model is as step 5 left it. '{options.StatePath}' holds the state of step 4, for the same options.", error.Message);
+        Assert.AreEqual(expected, Train(options with { Resume = true }, dataset, folder), "the state goes on");
+    }
+
+    [TestMethod]
+    [OSCondition(OperatingSystems.Linux)]
+    public void A_disk_that_is_full_in_the_middle_of_saving_leaves_the_state_of_before()
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.File("images"), imagesPerClass: 7);
+        SiglipTrainingOptions options = Everything with { StatePath = folder.File("state.safetensors") };
+        string expected = Train(options, dataset, folder);
+        File.Delete(options.StatePath!);
+        byte[]? before = null;
+
+        IOException error;
+        try
+        {
+            error = Assert.ThrowsExactly<IOException>(() => Train(options, dataset, folder, state =>
+            {
+                if (state.Step != 7) // the second save is after step 8
+                    return;
+                before = File.ReadAllBytes(options.StatePath!);
+                FileSizeLimit.Set((ulong)before.Length / 2);
+            }));
+        }
+        finally
+        {
+            FileSizeLimit.Remove();
+        }
+
+        Assert.StartsWith($"'{options.StatePath}' cannot be written: the file system takes no file of this size. ", error.Message);
+        Assert.EndsWith("Choose a folder that may be written to and has enough space.", error.Message);
+        CollectionAssert.AreEqual(before, File.ReadAllBytes(options.StatePath!));
+        Assert.IsEmpty(Directory.GetFiles(folder.Path, "*.tmp"));
+        Assert.AreEqual(expected, Train(options with { Resume = true }, dataset, folder));
     }
 
     [TestMethod]
@@ -290,6 +347,27 @@ public sealed class TrainingStateTests
     private sealed class Report(Action<SiglipTrainingProgress> action) : IProgress<SiglipTrainingProgress>
     {
         void IProgress<SiglipTrainingProgress>.Report(SiglipTrainingProgress value) => action(value);
+    }
+
+    // The images of one batch are not finite.
+    private sealed class DivergingSource(ITrainingSource source, int epoch, int batch) : ITrainingSource
+    {
+        public int Count => source.Count;
+
+        public IReadOnlyList<string> Labels => source.Labels;
+
+        public IReadOnlyCollection<string> SkippedImages => source.SkippedImages;
+
+        public IEnumerable<TrainingBatch> Batches(int number, int firstBatch, CancellationToken cancellationToken)
+        {
+            foreach (TrainingBatch made in source.Batches(number, firstBatch, cancellationToken))
+            {
+                if (number == epoch && firstBatch == batch)
+                    made.Inputs.fill_(float.NaN);
+                firstBatch++;
+                yield return made;
+            }
+        }
     }
 
     private sealed class CancellingSource(CancellationTokenSource cancellation, IReadOnlyList<string> labels) : ITrainingSource

@@ -87,7 +87,7 @@ public sealed class TrainingStepTests
         int from = 0;
         foreach (int count in parts)
         {
-            inParts.Accumulate(new TrainingBatch(batch.PixelValues[from..(from + count)], batch.Targets[from..(from + count)]));
+            inParts.Accumulate(new TrainingBatch(batch.Inputs[from..(from + count)], batch.Targets[from..(from + count)]));
             from += count;
         }
 
@@ -261,7 +261,7 @@ public sealed class TrainingStepTests
         Dictionary<string, Tensor> before = model.state_dict().ToDictionary(pair => pair.Key, pair => pair.Value.clone());
 
         step.Begin(2e-4);
-        var error = Assert.ThrowsExactly<InvalidOperationException>(() => step.Accumulate(batch with { PixelValues = batch.PixelValues * float.NaN }));
+        var error = Assert.ThrowsExactly<InvalidOperationException>(() => step.Accumulate(batch with { Inputs = batch.Inputs * float.NaN }));
 
         Assert.StartsWith("The loss of step 2 is NaN, at the learning rate 0.0002: the training diverged. Try a lower learning rate than 0.0003,", error.Message);
         Assert.EndsWith("The model is as step 1 left it.", error.Message);

@@ -24,34 +24,46 @@ internal sealed class PreparedImages
     /// <summary>Bytes of decoded images that are kept.</summary>
     public long KeptBytes => Volatile.Read(ref _keptBytes);
 
-    /// <summary>Fills a row of a batch.</summary>
+    /// <summary>Fills a row of a batch, with the next good image if this one is bad and to be replaced.</summary>
     /// <param name="order">The epoch's images.</param>
     /// <param name="position">Which of them.</param>
     /// <param name="epoch">Its number.</param>
     /// <param name="batch">The batch.</param>
     /// <param name="row">The row.</param>
-    public void Fill(int[] order, int position, int epoch, PreparedBatch batch, int row)
+    /// <returns>False if the image is bad and left out.</returns>
+    public bool Fill(int[] order, int position, int epoch, PreparedBatch batch, int row)
     {
         int index = order[position];
-        for (int skipped = 0; ; skipped++)
+        int tries = _options.LeaveOutBadImages ? 1 : order.Length;
+        for (int skipped = 0; skipped < tries; skipped++)
         {
             int replacement = order[(position + skipped) % order.Length];
-            if (Read(replacement, last: skipped == order.Length - 1) is not { } image)
+            if (Read(replacement) is not { } image)
                 continue;
             RgbImage changed = Augment(image, SeededRandom.ForImage(_options.Seed, epoch, index));
             _processor.Preprocess(changed, batch.PixelValuesOf(row));
             batch.TargetsOf(row).Clear();
             batch.TargetsOf(row)[_images.LabelOf(replacement)] = 1;
-            return;
+            return true;
         }
+
+        ThrowIfAllAreBad();
+        return false;
+    }
+
+    /// <exception cref="InvalidDataException">All images are bad.</exception>
+    public void ThrowIfAllAreBad()
+    {
+        if (_bad.Count == _images.Count)
+            throw new InvalidDataException($"None of the {_images.Count} images can be read; the last one's error: {Bad.Last()}");
     }
 
     // The whole image if parts of it are taken, otherwise at the model's size; null if it is bad and to be skipped.
-    private RgbImage? Read(int index, bool last)
+    private RgbImage? Read(int index)
     {
         if (Volatile.Read(ref _kept[index]) is { } kept)
             return kept;
-        if (_bad.ContainsKey(index) && !last)
+        if (_bad.ContainsKey(index))
             return null;
         try
         {
@@ -61,8 +73,7 @@ internal sealed class PreparedImages
         catch (Exception e) when (_options.SkipBadImages && e is InvalidDataException or IOException or UnauthorizedAccessException)
         {
             _bad[index] = e.Message;
-            return !last ? null : throw new InvalidDataException(
-                $"None of the {_images.Count} images can be read; the last one's error: {e.Message}", e);
+            return null;
         }
     }
 

@@ -42,13 +42,12 @@ internal sealed class TrainingSource : ITrainingSource
     });
 
     /// <summary>The images as they are, in their order.</summary>
-    public static TrainingSource ToMeasureWith(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options) => new(images, processor, new TrainingSourceOptions
-    {
-        BatchSize = options.BatchSize,
-        Shuffle = false,
-        Augmentation = SiglipAugmentationOptions.None,
-        SkipBadImages = options.SkipBadImages,
-    });
+    public static TrainingSource ToMeasureWith(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options) =>
+        new(images, processor, MeasuringOptions(options) with { LeaveOutBadImages = true });
+
+    /// <summary>The images as they are, in their order, once: none is kept.</summary>
+    public static TrainingSource ToEmbed(ILabeledImages images, SiglipImageProcessor processor, SiglipTrainingOptions options, bool leaveOutBadImages) =>
+        new(images, processor, MeasuringOptions(options) with { MaxMemory = 0, LeaveOutBadImages = leaveOutBadImages });
 
     public int Count => _images.Count;
 
@@ -64,6 +63,23 @@ internal sealed class TrainingSource : ITrainingSource
         ArgumentOutOfRangeException.ThrowIfNegative(firstBatch);
         return Iterate(epoch, firstBatch, cancellationToken);
     }
+
+    /// <summary>The indices of an epoch's images in their order.</summary>
+    public static int[] Order(int count, bool shuffle, int seed, int epoch)
+    {
+        int[] order = [.. Enumerable.Range(0, count)];
+        if (shuffle)
+            SeededRandom.ForOrder(seed, epoch).Shuffle(order);
+        return order;
+    }
+
+    private static TrainingSourceOptions MeasuringOptions(SiglipTrainingOptions options) => new()
+    {
+        BatchSize = options.BatchSize,
+        Shuffle = false,
+        Augmentation = SiglipAugmentationOptions.None,
+        SkipBadImages = options.SkipBadImages,
+    };
 
     private IEnumerable<TrainingBatch> Iterate(int epoch, int firstBatch, CancellationToken cancellationToken)
     {
@@ -98,13 +114,15 @@ internal sealed class TrainingSource : ITrainingSource
     {
         try
         {
-            int[] order = Order(epoch);
+            int[] order = Order(Count, _options.Shuffle, _options.Seed, epoch);
             for (long number = firstBatch; number * _options.BatchSize < order.Length; number++)
             {
                 PreparedBatch batch = free.Take(cancellationToken);
                 Fill(batch, order, epoch, (int)number, cancellationToken);
-                ready.Add(batch, cancellationToken);
+                (batch.Count > 0 ? ready : free).Add(batch, cancellationToken);
             }
+
+            _prepared.ThrowIfAllAreBad();
         }
         finally
         {
@@ -116,18 +134,12 @@ internal sealed class TrainingSource : ITrainingSource
     {
         int start = number * _options.BatchSize;
         batch.Count = Math.Min(_options.BatchSize, order.Length - start);
-        ParallelLoop.For(batch.Count, _options.Workers, row => _prepared.Fill(order, start + row, epoch, batch, row), cancellationToken);
+        bool[] filled = new bool[batch.Count];
+        ParallelLoop.For(batch.Count, _options.Workers, row => filled[row] = _prepared.Fill(order, start + row, epoch, batch, row), cancellationToken);
+        batch.Keep(filled);
         BatchMix? mix = BatchMix.Draw(
             SeededRandom.ForBatch(_options.Seed, epoch, number), _processor.Config.Width, _processor.Config.Height, _options.Augmentation);
         mix?.Apply(batch.PixelValues.Span, batch.Targets.Span, batch.Count, _processor.Config.Width);
-    }
-
-    private int[] Order(int epoch)
-    {
-        int[] order = [.. Enumerable.Range(0, Count)];
-        if (_options.Shuffle)
-            SeededRandom.ForOrder(_options.Seed, epoch).Shuffle(order);
-        return order;
     }
 
     private TrainingBatch Tensors(PreparedBatch batch)

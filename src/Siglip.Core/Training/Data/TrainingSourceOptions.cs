@@ -23,6 +23,10 @@ internal sealed record TrainingSourceOptions
     /// </summary>
     public bool SkipBadImages { get; init; }
 
+    /// <summary>Whether bad images that are skipped leave their batches smaller, instead of being replaced: to measure with, where no image may count twice. The
+    /// default is false.</summary>
+    public bool LeaveOutBadImages { get; init; }
+
     /// <summary>Images decoded at once. At least 1; the default is the number of processors. The batches do not depend on it.</summary>
     public int Workers { get; init; } = Environment.ProcessorCount;
 
