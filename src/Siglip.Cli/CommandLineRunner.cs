@@ -11,6 +11,7 @@ internal static partial class CommandLineRunner
     public const int UserError = 1;
     public const int WrongUsage = 2;
     public const int SomeFailed = 3;
+    public const int Cancelled = 130; // as shells have it for Ctrl+C
 
     public static async Task<int> RunAsync(RootCommand root, string[] args)
     {
@@ -41,10 +42,7 @@ internal static partial class CommandLineRunner
             IEnumerable<string> errors = verb.Length == 0
                 ? [$"There is no verb '{args[0]}'; the verbs are {string.Join(", ", root.Subcommands.Select(command => command.Name))}."]
                 : parsed.Errors.Select(error => error.Message);
-            foreach (string error in errors)
-                Console.Error.WriteLine($"siglip: {OneLine(error)}");
-            Console.Error.WriteLine($"Run 'siglip {verb}--help' for what is expected.");
-            return WrongUsage;
+            return ReportWrongUsage(verb, errors);
         }
 
         using var cancellation = new CancellationTokenSource();
@@ -72,13 +70,25 @@ internal static partial class CommandLineRunner
         catch (OperationCanceledException e) when (cancellation.IsCancellationRequested)
         {
             Console.Error.WriteLine(e is VerbCanceledException ? $"siglip: {e.Message}" : "siglip: cancelled; nothing was written.");
-            return UserError;
+            return Cancelled;
         }
         catch (Exception e)
         {
             Report(e);
             return UserError;
         }
+    }
+
+    /// <summary>Says what is wrong with a command line, and where to read what is right.</summary>
+    /// <param name="verb">The verb and a space, or nothing.</param>
+    /// <param name="errors">A sentence each.</param>
+    /// <returns>The exit code.</returns>
+    public static int ReportWrongUsage(string verb, IEnumerable<string> errors)
+    {
+        foreach (string error in errors)
+            Console.Error.WriteLine($"siglip: {OneLine(error)}");
+        Console.Error.WriteLine($"Run 'siglip {verb}--help' for what is expected.");
+        return WrongUsage;
     }
 
     /// <summary>Says something on standard error that is no reason to stop.</summary>
@@ -95,8 +105,8 @@ internal static partial class CommandLineRunner
     private static void EndNow()
     {
         if (!OperatingSystem.IsWindows())
-            ExitWithoutDestructors(UserError);
-        Environment.Exit(UserError);
+            ExitWithoutDestructors(Cancelled);
+        Environment.Exit(Cancelled);
     }
 
     [LibraryImport("libc", EntryPoint = "_exit")]

@@ -51,13 +51,60 @@ internal static class ImageInputs
         return dataset;
     }
 
-    /// <summary>Opens a folder of class folders, or one divided into train and val, and says what of it is left out; see <see cref="ImageFolderSplits.Open"/>.</summary>
-    public static ImageFolderSplits OpenSplits(string folder)
+    /// <summary>Opens images whose classes are known, to measure with: class folders, or the test batch of CIFAR-10, and says which.</summary>
+    public static ILabeledImages OpenToMeasure(string folder)
+    {
+        if (!IsCifar10(folder))
+            return OpenDataset(folder, minimumClasses: 1);
+        var test = Cifar10Dataset.OpenTest(folder);
+        CommandLineRunner.Note($"measured is with the {test.Count} images of CIFAR-10's test batch, {Path.Combine(folder, "test_batch.bin")}.");
+        return test;
+    }
+
+    /// <summary>Opens images to train on, and to measure with while training.</summary>
+    /// <param name="folder">Class folders, or those of train and val, or CIFAR-10's cifar-10-batches-bin, of which the test batch is left alone.</param>
+    /// <param name="validationFolder">What to measure with, see <see cref="OpenToMeasure"/>; null for val or a part of the training images.</param>
+    /// <param name="validationShare">The share of each class that is held out if there is nothing else to measure with; the last images of CIFAR-10, which are in
+    /// no order. 0 for none.</param>
+    /// <param name="seed">Decides which images of class folders are held out.</param>
+    public static (ILabeledImages Training, ILabeledImages? Validation) OpenTraining(string folder, string? validationFolder, double validationShare, int seed)
+    {
+        (ILabeledImages training, ILabeledImages? validation) = IsCifar10(folder) ? (Cifar10Dataset.OpenTraining(folder), null) : OpenFolders(folder);
+        if (validationFolder is not null)
+        {
+            validation = OpenToMeasure(validationFolder);
+            RequireSameClasses(training, folder, validation, validationFolder);
+        }
+
+        return validation is not null || validationShare == 0 ? (training, validation) : Split(training, validationShare, seed);
+    }
+
+    private static (ILabeledImages Training, ILabeledImages? Validation) OpenFolders(string folder)
     {
         var splits = ImageFolderSplits.Open(folder);
         NoteLeftOut([.. splits.Training.LeftOut, .. splits.Validation?.LeftOut ?? []], folder);
-        return splits;
+        return (splits.Training, splits.Validation);
     }
+
+    private static (ILabeledImages Training, ILabeledImages Validation) Split(ILabeledImages images, double share, int seed)
+    {
+        if (images is ImageFolderDataset folders)
+            return folders.Split(share, seed);
+        var cifar10 = (Cifar10Dataset)images;
+        int kept = cifar10.Count - Math.Clamp((int)Math.Round(cifar10.Count * share), 1, cifar10.Count - 1);
+        return (cifar10.Slice(0, kept), cifar10.Slice(kept, cifar10.Count - kept));
+    }
+
+    private static void RequireSameClasses(ILabeledImages training, string trainingFolder, ILabeledImages validation, string validationFolder)
+    {
+        if (training is ImageFolderDataset trainingFolders && validation is ImageFolderDataset validationFolders)
+            validationFolders.RequireClassesOf(trainingFolders);
+        else if (!training.Labels.SequenceEqual(validation.Labels))
+            throw new InvalidDataException($"The classes of '{trainingFolder}' are {string.Join(", ", training.Labels)}, those of '{validationFolder}' "
+                + $"{string.Join(", ", validation.Labels)}; expected the same.");
+    }
+
+    private static bool IsCifar10(string folder) => File.Exists(Path.Combine(folder, "data_batch_1.bin")) || File.Exists(Path.Combine(folder, "test_batch.bin"));
 
     private static void NoteLeftOut(IReadOnlyList<string> files, string where)
     {

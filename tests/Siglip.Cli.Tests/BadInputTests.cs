@@ -214,7 +214,7 @@ public sealed class BadInputTests
         process.Interrupt();
         SiglipResult result = process.Wait();
 
-        Assert.AreEqual(1, result.ExitCode);
+        Assert.AreEqual(130, result.ExitCode);
         Assert.Contains("siglip: cancelled", result.Errors);
         CollectionAssert.AreEqual((string[])["images", "list.txt"], folder.Entries());
     }
@@ -237,8 +237,8 @@ public sealed class BadInputTests
         process.Interrupt();
         SiglipResult result = process.Wait();
 
-        Assert.AreEqual(1, result.ExitCode);
-        Assert.Contains("siglip: cancelled; ", result.Errors);
+        Assert.AreEqual(130, result.ExitCode);
+        Assert.Contains("siglip: cancelled after step ", result.Errors);
         Assert.DoesNotContain("   at ", result.Errors);
         Assert.IsLessThan(60, Stopwatch.GetElapsedTime(start).TotalSeconds);
         if (folder.Entries().Contains("out"))

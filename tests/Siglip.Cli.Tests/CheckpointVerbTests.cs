@@ -302,7 +302,7 @@ public sealed class CheckpointVerbTests
         SiglipResult result = SiglipProcess.Run(folder.Path, "finetune", images, "--config", "config.json", "--output", "out", "--epochs", "2", "--dtype", "float16").Succeeded();
 
         Assert.Contains("Accuracy on 2 held-out images:", result.Output);
-        CollectionAssert.AreEqual((string[])["config.json", "model.safetensors", "preprocessor_config.json"], folder.Entries("out"));
+        CollectionAssert.AreEqual((string[])["config.json", "confusion.csv", "curves.png", "metrics.csv", "metrics.jsonl", "model.safetensors", "preprocessor_config.json"], folder.Entries("out"));
         SiglipProcess.Run(folder.Path, "finetune", images, "--config", "config.json", "--output", "out").Failed("already holds a checkpoint");
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(Path.Combine(folder.Path, "out"));
         Assert.AreEqual(ScalarType.Float16, checkpoint.StoredDtype);

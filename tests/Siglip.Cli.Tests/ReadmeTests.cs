@@ -45,6 +45,34 @@ public sealed partial class ReadmeTests
         Assert.AreEqual("192 patches", lines[12]);
     }
 
+    [TestMethod]
+    public void The_commands_that_fine_tune_are_understood()
+    {
+        string[] commands = [.. FinetuneCommand().Matches(Text("README.md") + Text("fine-tuning.md")).Select(match => match.Groups[1].Value)];
+
+        Assert.HasCount(6, commands);
+        foreach (string command in commands)
+            Assert.IsEmpty(FinetuneVerb.Create().Parse(command.Split(' ')).Errors, command);
+    }
+
+    [TestMethod]
+    public void The_READMEs_fine_tuned_model_predicts()
+    {
+        using var folder = new TestFolder();
+        Directory.CreateSymbolicLink(Path.Combine(folder.Path, "samples"), Path.Combine(AppContext.BaseDirectory, "samples"));
+        string[] commands = [.. FineTuningSection().Match(Text("README.md")).Groups[1].Value.Split('\n')];
+
+        Assert.HasCount(2, commands);
+        SiglipProcess.Run(folder.Path, [.. commands[0].Split(' ')[1..], "--epochs", "1"]).Succeeded();
+        Assert.Contains("samples/cifar10-new/ship/", SiglipProcess.Run(folder.Path, commands[1].Split(' ')[1..]).Succeeded().Output);
+    }
+
+    [GeneratedRegex("^siglip finetune (samples.*)$", RegexOptions.Multiline)]
+    private static partial Regex FinetuneCommand();
+
+    [GeneratedRegex("## Fine-tuning\n.*?```\n(.*?)\n```", RegexOptions.Singleline)]
+    private static partial Regex FineTuningSection();
+
     [GeneratedRegex("```csharp\n(.*?)\n```", RegexOptions.Singleline)]
     private static partial Regex CodeBlock();
 

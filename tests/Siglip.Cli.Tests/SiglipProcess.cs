@@ -12,9 +12,11 @@ internal sealed class SiglipProcess : IDisposable
     private readonly Task _errorsRead;
     private readonly StringBuilder _errors = new();
 
-    private SiglipProcess(string folder, string[] arguments)
+    private static readonly string Siglip = Path.Combine(AppContext.BaseDirectory, "siglip.dll");
+
+    private SiglipProcess(string folder, string program, string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "siglip.dll"), .. arguments])
+        var start = new ProcessStartInfo(program, arguments)
         {
             WorkingDirectory = folder,
             RedirectStandardOutput = true,
@@ -31,7 +33,14 @@ internal sealed class SiglipProcess : IDisposable
         return process.Wait();
     }
 
-    public static SiglipProcess Start(string folder, params string[] arguments) => new(folder, arguments);
+    public static SiglipProcess Start(string folder, params string[] arguments) => new(folder, "dotnet", [Siglip, .. arguments]);
+
+    /// <summary>Starts it so that <see cref="FillDisk"/> makes writing fail with an error, not with a signal.</summary>
+    public static SiglipProcess StartWithoutFileSizeSignal(string folder, params string[] arguments) =>
+        new(folder, "bash", ["-c", "trap '' XFSZ; DOTNET_EnableWriteXorExecute=0 exec dotnet \"$@\"", "bash", Siglip, .. arguments]);
+
+    /// <summary>From now on no file can be larger than this, as on a disk that is nearly full.</summary>
+    public void FillDisk(int bytes) => Process.Start("prlimit", [$"--pid={_process.Id}", $"--fsize={bytes}:{bytes}"]).WaitForExit();
 
     /// <summary>Waits until standard error holds a text.</summary>
     public void WaitForErrors(string text)
@@ -58,7 +67,16 @@ internal sealed class SiglipProcess : IDisposable
     }
 
     /// <summary>What Ctrl+C does.</summary>
-    public void Interrupt() => Process.Start("kill", ["-INT", $"{_process.Id}"]).WaitForExit();
+    public void Interrupt() => Signal("INT");
+
+    public void Signal(string name) => Process.Start("kill", [$"-{name}", $"{_process.Id}"]).WaitForExit();
+
+    /// <summary>Ends it at once, whatever it does.</summary>
+    public void Kill()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+    }
 
     public SiglipResult Wait()
     {
@@ -93,7 +111,7 @@ internal sealed class SiglipProcess : IDisposable
     public void Dispose() => _process.Dispose();
 }
 
-/// <param name="ExitCode">0, 1, 2 or 3.</param>
+/// <param name="ExitCode">0, 1, 2, 3 or 130.</param>
 /// <param name="Output">Standard output.</param>
 /// <param name="Errors">Standard error.</param>
 internal sealed record SiglipResult(int ExitCode, string Output, string Errors)
@@ -103,6 +121,16 @@ internal sealed record SiglipResult(int ExitCode, string Output, string Errors)
     {
         Assert.AreEqual(0, ExitCode, $"{Output}\n{Errors}");
         return this;
+    }
+
+    /// <summary>An error in the middle of the work: exit code 1, and one clear line at the end.</summary>
+    public void FailedInTheMiddle(string sentence)
+    {
+        Assert.AreEqual(1, ExitCode, $"{Output}\n{Errors}");
+        Assert.DoesNotContain("   at ", Errors);
+        string last = Errors.TrimEnd().Split('\n')[^1];
+        Assert.StartsWith("siglip: ", last);
+        Assert.Contains(sentence, last);
     }
 
     /// <summary>A user's error: exit code 1 and one clear line.</summary>

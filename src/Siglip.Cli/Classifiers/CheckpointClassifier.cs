@@ -38,13 +38,21 @@ internal sealed class CheckpointClassifier : IImageClassifier
     }
 
     /// <inheritdoc/>
-    public IEnumerable<(string? Label, float[] Probabilities, string? Fault)> Classify(IReadOnlyList<string> paths)
+    public IEnumerable<(string? Label, float[] Probabilities, string? Fault)> Classify(IReadOnlyList<string> paths) =>
+        Classify(paths.Count, i => RgbImage.Load(paths[i], _settings.ApplyExifOrientation), i => $"'{paths[i]}'");
+
+    /// <summary>Classifies images that need not be files.</summary>
+    public IEnumerable<(string? Label, float[] Probabilities, string? Fault)> Classify(ILabeledImages images) =>
+        Classify(images.Count, images.Load, images.NameOf);
+
+    private IEnumerable<(string? Label, float[] Probabilities, string? Fault)> Classify(int count, Func<int, RgbImage> load, Func<int, string> nameOf)
     {
-        foreach (string[] batch in paths.Chunk(BatchSize))
+        foreach (int[] batch in Enumerable.Range(0, count).Chunk(BatchSize))
         {
             float[] pixelValues = new float[batch.Length * _processor.PixelValueCount];
             var faults = new string?[batch.Length];
-            ParallelLoop.For(batch.Length, i => faults[i] = Read(batch[i], pixelValues.AsSpan(i * _processor.PixelValueCount, _processor.PixelValueCount)));
+            ParallelLoop.For(batch.Length, i => faults[i] = Read(
+                () => load(batch[i]), () => nameOf(batch[i]), pixelValues.AsSpan(i * _processor.PixelValueCount, _processor.PixelValueCount)));
 
             float[] probabilities = Probabilities(pixelValues, batch.Length); // [batch, labels]
             for (int i = 0; i < batch.Length; i++)
@@ -66,16 +74,16 @@ internal sealed class CheckpointClassifier : IImageClassifier
     }
 
     // Null, or why there are no pixel values.
-    private string? Read(string path, Span<float> pixelValues)
+    private string? Read(Func<RgbImage> load, Func<string> name, Span<float> pixelValues)
     {
         try
         {
-            _processor.Preprocess(RgbImage.Load(path, _settings.ApplyExifOrientation), pixelValues);
+            _processor.Preprocess(load(), pixelValues);
             return null;
         }
         catch (ArgumentException e)
         {
-            return UnfitImage.Named($"'{path}'", e).Message;
+            return UnfitImage.Named(name(), e).Message;
         }
         catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
         {

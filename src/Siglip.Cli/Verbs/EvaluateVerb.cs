@@ -11,7 +11,7 @@ internal static class EvaluateVerb
     public static Command Create()
     {
         var model = new Argument<string>("MODEL") { Description = "A model written by siglip train, or a checkpoint's folder with a classifier, or nano." };
-        var folder = new Argument<string>("FOLDER") { Description = "The images, in one folder per class, with names that the model knows." };
+        var folder = new Argument<string>("FOLDER") { Description = "The images, in one folder per class, with names that the model knows; or CIFAR-10's cifar-10-batches-bin, of which the test batch is measured." };
         Option<string> device = CommonOptions.Device();
         var checkpoint = new CheckpointOptions();
         Option<bool> json = CommonOptions.Json();
@@ -28,29 +28,34 @@ internal static class EvaluateVerb
     private static int Run(string modelPath, string folder, string device, CheckpointSettings settings, bool json, CancellationToken cancellationToken)
     {
         using IImageClassifier classifier = ImageClassifier.Load(modelPath, device, settings);
-        ImageFolderDataset dataset = ImageInputs.OpenDataset(folder, minimumClasses: 1);
-        string[] unknown = [.. dataset.Labels.Except(classifier.Labels)];
+        ILabeledImages images = ImageInputs.OpenToMeasure(folder);
+        string[] unknown = [.. images.Labels.Except(classifier.Labels)];
         if (unknown.Length > 0)
             throw new InvalidDataException($"The model does not know the classes {string.Join(", ", unknown)}; it knows {string.Join(", ", classifier.Labels)}. "
                 + "Name the class folders as in training.");
 
-        string[] files = [.. dataset.Images.Select(image => image.Path)];
         var failed = new List<string>();
         int[][] confusion = [.. classifier.Labels.Select(_ => new int[classifier.Labels.Count])];
         Dictionary<string, int> index = classifier.Labels.Select((label, i) => (label, i)).ToDictionary(pair => pair.label, pair => pair.i);
-        foreach ((LabeledImage image, (string? label, _, string? fault)) in dataset.Images.Zip(classifier.Classify(files)))
+        foreach ((int image, (string? label, _, string? fault)) in Classify(classifier, modelPath, images).Index())
         {
             cancellationToken.ThrowIfCancellationRequested();
             if (label is null)
                 failed.Add(fault!);
             else
-                confusion[index[dataset.Labels[image.Label]]][index[label]]++;
+                confusion[index[images.Labels[images.LabelOf(image)]]][index[label]]++;
         }
 
         var evaluation = new SiglipEvaluation(classifier.Labels, confusion, double.NaN);
         Write(evaluation, json);
-        return CommandLineRunner.ReportFailed(failed, files.Length);
+        return CommandLineRunner.ReportFailed(failed, images.Count);
     }
+
+    private static IEnumerable<(string? Label, float[] Probabilities, string? Fault)> Classify(IImageClassifier classifier, string modelPath, ILabeledImages images) =>
+        images is ImageFolderDataset folders ? classifier.Classify([.. folders.Images.Select(image => image.Path)])
+            : classifier is CheckpointClassifier checkpoint ? checkpoint.Classify(images)
+            : throw new InvalidDataException($"'{modelPath}' is a saved ML.NET model, which reads image files, not CIFAR-10's batches; measure it with folders of "
+                + "images, or name a checkpoint.");
 
     private static void Write(SiglipEvaluation evaluation, bool json)
     {
@@ -70,7 +75,6 @@ internal static class EvaluateVerb
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Accuracy on {evaluation.Count:N0} images: {evaluation.Accuracy:P1}"));
         Console.WriteLine();
-        Results.WriteTable(["actual \\ predicted", .. evaluation.Labels, "accuracy"], evaluation.Labels.Select((label, i) =>
-            (string[])[label, .. evaluation.Confusion[i].Select(count => count.ToString(CultureInfo.InvariantCulture)), evaluation.AccuracyOf(i).ToString("P1", CultureInfo.InvariantCulture)]));
+        ConfusionMatrix.WriteTable(evaluation);
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Diagnostics;
 using System.Globalization;
 using Siglip.Core;
@@ -7,179 +8,298 @@ using TorchSharp;
 namespace Siglip.Cli;
 
 /// <summary><c>siglip finetune</c>: trains a classifier with its vision transformer.</summary>
-internal static class FinetuneVerb
+internal sealed class FinetuneVerb
 {
+    private const string StateFile = "training-state.safetensors", ModelFile = "model.safetensors", ConfusionFile = "confusion.csv";
+    private static readonly string[] OutputFiles = ["config.json", "preprocessor_config.json", ModelFile, ConfusionFile, .. TrainingLog.Files];
+    private const int MostClassesOfTable = 20;
+
+    private readonly Argument<string> _folder = new("FOLDER")
+    {
+        Description = "The training images, in one folder per class; or a folder that is divided into train and val, with those in them; or CIFAR-10's cifar-10-batches-bin.",
+    };
+
+    private readonly Option<string?> _config = new("--config")
+    {
+        HelpName = "FILE",
+        Description = "A config.json, or the name of a known checkpoint of the Hugging Face hub (siglip info --variants lists them), of which the architecture is taken: "
+            + "a model with random weights is trained from scratch.",
+    };
+
+    private readonly Option<string?> _model = new("--model")
+    {
+        HelpName = "FOLDER",
+        Description = "A checkpoint's folder, or nano: its vision transformer is trained further, with a new classifier unless it has one for the same classes.",
+    };
+
+    private readonly Option<string?> _initialization = new Option<string?>("--initialization")
+    {
+        Description = "With --config, the first weights: transformers (the default), or mimetic, which learns more from few images.",
+    }.OneOf("transformers", "mimetic");
+
+    private readonly Option<int?> _imageSize = new Option<int?>("--image-size")
+    {
+        HelpName = "N",
+        Description = "Train on images of this many pixels a side instead of the model's; the position embeddings of a checkpoint are interpolated, once.",
+    }.Within(1, SiglipImageProcessorConfig.MaxSide);
+
+    private readonly Option<string?> _validation = new("--validation")
+    {
+        HelpName = "FOLDER",
+        Description = "Images to measure with, in folders of the same classes, or cifar-10-batches-bin, of which it is the test batch; by default those of FOLDER/val.",
+    };
+
+    private readonly Option<double> _validationShare = new Option<double>("--validation-share")
+    {
+        HelpName = "X",
+        Description = "Without --validation and FOLDER/val: share of each class held out to measure with, or of CIFAR-10 the last images; 0 for none.",
+        DefaultValueFactory = _ => 0.1,
+    }.Accept(value => value is >= 0 and < 1, "a number of at least 0 and below 1");
+
+    private readonly Option<bool> _skipBadImages = new("--skip-bad-images") { Description = "Leave out images that cannot be read, and list them at the end, instead of stopping." };
+
+    private readonly Option<string> _output = new("--output")
+    {
+        HelpName = "FOLDER",
+        Description = "The folder that gets config.json, preprocessor_config.json, model.safetensors, metrics.csv, metrics.jsonl, curves.png and confusion.csv.",
+        Required = true,
+    };
+
+    private readonly Option<bool> _overwrite = new("--overwrite") { Description = "Replace what an earlier training left in the output folder." };
+    private readonly Option<bool> _resume = new("--resume") { Description = "Go on with a training that was stopped, with the same options." };
+
+    private readonly Option<int> _stateInterval = new Option<int>("--state-interval")
+    {
+        HelpName = "N",
+        Description = "Steps between two writes of the state that --resume goes on from; 0 for the end of each epoch. It is also written on Ctrl+C.",
+        DefaultValueFactory = _ => 0,
+    }.Within(0);
+
+    private readonly Option<int> _metricsInterval = new Option<int>("--metrics-interval")
+    {
+        HelpName = "N",
+        Description = "Steps between two rows of the metrics; the end of an epoch has one in any case.",
+        DefaultValueFactory = _ => 10,
+    }.Within(1);
+
+    private readonly Option<string> _dtype = new Option<string>("--dtype") { Description = "How the weights are stored.", DefaultValueFactory = _ => "float32" }.Precision();
+    private readonly TrainingArguments _training = new();
+
+    private FinetuneVerb()
+    {
+    }
+
     public static Command Create()
     {
-        var defaults = new SiglipTrainingOptions();
-        var folder = new Argument<string>("FOLDER") { Description = "The training images, in one folder per class; or a folder that is divided into train and val, with those in them." };
-        var config = new Option<string?>("--config") { Description = "A config.json, or the name of a known checkpoint of the Hugging Face hub (siglip info --variants lists them), of which the architecture is taken: a model with random weights is trained from scratch." };
-        var model = new Option<string?>("--model") { Description = "A checkpoint's folder, or nano: its vision transformer is trained further, with a new classifier unless it has one for the same classes." };
-        var output = new Option<string>("--output") { Description = "The folder that gets config.json, preprocessor_config.json and model.safetensors.", Required = true };
-        var overwrite = new Option<bool>("--overwrite") { Description = "Replace a checkpoint that is in the output folder." };
-        var validation = new Option<string?>("--validation") { Description = "Images to measure with, in folders of the same classes; by default those of FOLDER/val, if there are any." };
-        var share = new Option<double>("--validation-share") { Description = "Without --validation and FOLDER/val: share of each class held out to measure with; 0 for none.", DefaultValueFactory = _ => 0.1 };
-        var epochs = new Option<int>("--epochs") { Description = "Passes over the training images.", DefaultValueFactory = _ => defaults.Epochs };
-        var batchSize = new Option<int>("--batch-size") { Description = "Images in one step.", DefaultValueFactory = _ => defaults.BatchSize };
-        var learningRate = new Option<double>("--learning-rate") { Description = "Highest learning rate of AdamW.", DefaultValueFactory = _ => defaults.LearningRate };
-        var weightDecay = new Option<double>("--weight-decay") { Description = "Weight decay of AdamW.", DefaultValueFactory = _ => defaults.WeightDecay };
-        var labelSmoothing = new Option<double>("--label-smoothing") { Description = "Share of the target spread over all classes.", DefaultValueFactory = _ => defaults.LabelSmoothing };
-        var noAugment = new Option<bool>("--no-augment") { Description = "Neither flip nor shift the training images." };
-        var seed = new Option<int>("--seed") { Description = "Decides the first weights, the order and the augmentation.", DefaultValueFactory = _ => defaults.Seed };
-        var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:N.", DefaultValueFactory = _ => defaults.Device };
-        var dtype = new Option<string>("--dtype") { Description = "How the weights are stored.", DefaultValueFactory = _ => "float32" };
-        var mimetic = new Option<bool>("--mimetic") { Description = "Start weights by mimetic initialization." };
-        var patchDropout = new Option<double>("--patch-dropout") { Description = "Share of patches left out." };
-        var patchDropoutEpochs = new Option<int?>("--patch-dropout-epochs") { Description = "Epochs that leave out patches." };
-        var ema = new Option<double>("--ema-decay") { Description = "Decay of the moving average of the weights." };
-        var colours = new Option<int>("--colour-operations") { Description = "Random changes of colours." };
-        var cutmix = new Option<double>("--cutmix") { Description = "Alpha of CutMix." };
-        var state = new Option<string?>("--state") { Description = "State file." };
-        dtype.Precision();
-        seed.Within(int.MinValue);
-        share.Accept(value => value is >= 0 and < 1, "a number of at least 0 and below 1");
-        epochs.Within(1);
-        batchSize.Within(1);
-        learningRate.Accept(value => value > 0 && double.IsFinite(value), "a number above 0");
-        weightDecay.Accept(value => value >= 0 && double.IsFinite(value), "a number of at least 0");
-        labelSmoothing.Accept(value => value is >= 0 and < 1, "a number of at least 0 and below 1");
-
-        var command = new Command("finetune", "Train a vision transformer and its classifier on folders of images.")
-        {
-            folder, config, model, output, overwrite, validation, share, epochs, batchSize, learningRate, weightDecay, labelSmoothing, noAugment, seed, device, dtype, mimetic, patchDropout, patchDropoutEpochs, ema, colours, cutmix, state,
-        };
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(config) is null == result.GetValue(model) is null)
-                result.AddError(result.GetValue(config) is null
-                    ? "One of --config and --model is needed: where the training starts."
-                    : "--config and --model are given; name one of them, not both.");
-        });
-        command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
-            parsed.GetRequiredValue(folder), parsed.GetValue(config), parsed.GetValue(model), parsed.GetRequiredValue(output), parsed.GetValue(overwrite), parsed.GetValue(validation),
-            parsed.GetValue(share), CommonOptions.PrecisionOf(parsed.GetRequiredValue(dtype))!.Value.ToDtype(), parsed.GetValue(mimetic),
-            new SiglipTrainingOptions
-            {
-                Epochs = parsed.GetValue(epochs),
-                BatchSize = parsed.GetValue(batchSize),
-                LearningRate = parsed.GetValue(learningRate),
-                WeightDecay = parsed.GetValue(weightDecay),
-                LabelSmoothing = parsed.GetValue(labelSmoothing),
-                Augmentation = parsed.GetValue(noAugment) ? SiglipAugmentationOptions.None : new SiglipAugmentationOptions { ColourOperations = parsed.GetValue(colours), CutMixAlpha = parsed.GetValue(cutmix) },
-                PatchDropout = parsed.GetValue(patchDropout),
-                PatchDropoutEpochs = parsed.GetValue(patchDropoutEpochs),
-                EmaDecay = parsed.GetValue(ema),
-                StatePath = parsed.GetValue(state),
-                Resume = parsed.GetValue(state) is not null,
-                Seed = parsed.GetValue(seed),
-                Device = parsed.GetRequiredValue(device),
-            },
-            cancellationToken)));
+        var verb = new FinetuneVerb();
+        var command = new Command("finetune", "Train a vision transformer and its classifier on folders of images.") { verb._folder };
+        GroupedHelp.Add(command,
+        [
+            new("Where it starts", [verb._model, verb._config, verb._initialization, verb._imageSize]),
+            new("Images", [verb._validation, verb._validationShare, verb._skipBadImages]),
+            new("Output", [verb._output, verb._overwrite, verb._resume, verb._stateInterval, verb._metricsInterval, verb._dtype]),
+            .. verb._training.Groups,
+        ]);
+        command.Validators.Add(verb.Validate);
+        command.SetAction((parsed, cancellationToken) => Task.FromResult(verb.Run(parsed, cancellationToken)));
         return command;
     }
 
-    private static int Run(
-        string folder, string? configPath, string? modelName, string output, bool overwrite, string? validationFolder, double validationShare, torch.ScalarType storedDtype, bool mimetic,
-        SiglipTrainingOptions options, CancellationToken cancellationToken)
+    private void Validate(CommandResult result)
+    {
+        bool fromConfig = result.GetValue(_config) is not null;
+        if (fromConfig == result.GetValue(_model) is not null)
+            result.AddError(fromConfig ? "--config and --model are given; name one of them, not both." : "One of --config and --model is needed: where the training starts.");
+        if (result.GetValue(_initialization) is not null && !fromConfig)
+            result.AddError("--initialization is for --config; the weights of a checkpoint are its own: leave it out.");
+        if (result.GetValue(_resume) && result.GetValue(_overwrite))
+            result.AddError("--resume and --overwrite are given; name one of them, not both.");
+        _training.Validate(result);
+    }
+
+    private int Run(ParseResult parsed, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
-        if (!overwrite && File.Exists(Path.Combine(output, "model.safetensors")))
-            throw new IOException($"The folder '{output}' already holds a checkpoint; name another one, or add --overwrite.");
+        string folder = parsed.GetRequiredValue(_folder), output = parsed.GetRequiredValue(_output), statePath = Path.Combine(output, StateFile);
+        bool resume = parsed.GetValue(_resume) && File.Exists(statePath);
+        SiglipTrainingOptions options = _training.Read(parsed.CommandResult) with
+        {
+            SkipBadImages = parsed.GetValue(_skipBadImages),
+            StatePath = statePath,
+            StateInterval = parsed.GetValue(_stateInterval),
+            Resume = resume,
+        };
+        if (_training.FaultOf(options) is { } fault)
+            return CommandLineRunner.ReportWrongUsage("finetune ", [fault]);
+        if (IsFinished(parsed, output, statePath))
+            return CommandLineRunner.Success;
         StagedFiles.CheckFolderWritable(output);
         PretrainedFolder.CheckReadBack(output);
         CommonOptions.GpuDeviceId(options.Device); // refused before anything is read
-        (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor)? architecture = configPath is null ? null : ReadArchitecture(configPath);
-        (ImageFolderDataset training, ImageFolderDataset? validation, _) = ImageInputs.OpenSplits(folder);
-        if (validationFolder is not null)
-        {
-            validation = ImageInputs.OpenDataset(validationFolder, minimumClasses: 1);
-            validation.RequireClassesOf(training);
-        }
-
-        if (validation is null && validationShare > 0)
-            (training, validation) = training.Split(validationShare, options.Seed);
+        (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor)? architecture = parsed.GetValue(_config) is { } config ? ReadArchitecture(config, parsed.GetValue(_imageSize)) : null;
+        (ILabeledImages training, ILabeledImages? validation) = ImageInputs.OpenTraining(
+            folder, parsed.GetValue(_validation), parsed.GetValue(_validationShare), options.Seed);
+        if (options.EarlyStoppingPatience is not null && validation is null)
+            throw new ArgumentException("--early-stopping needs images to measure with; name some by --validation, or a --validation-share above 0.");
 
         TorchNative.Ensure();
         torch.manual_seed(options.Seed);
         (SiglipForImageClassification model, SiglipImageProcessorConfig processor) = architecture is { } scratch
             ? (new SiglipForImageClassification(scratch.Config, training.Labels), scratch.Processor)
-            : FromCheckpoint(modelName!, training.Labels);
+            : FromCheckpoint(parsed.GetValue(_model)!, training.Labels, parsed.GetValue(_imageSize));
         using SiglipForImageClassification ownedModel = model;
-        if (mimetic)
+        if (parsed.GetValue(_initialization) == "mimetic")
             model.InitializeMimetic();
-        using var trainer = new SiglipTrainer(model, processor, options);
-        Console.Error.WriteLine($"Training {model.parameters().Sum(parameter => parameter.numel()):N0} parameters on {training.Images.Count:N0} images of "
-            + $"{training.Labels.Count} classes, {validation?.Images.Count ?? 0:N0} held out.");
+        Directory.CreateDirectory(output);
+        foreach (string file in OutputFiles)
+            StagedFiles.DeleteLeftovers(Path.Combine(output, file)); // of a process that was killed while it wrote
+        TrainingLog log = resume ? Resume(output, statePath) : TrainingLog.Start(output);
+        Console.Error.WriteLine($"Training a model of {model.parameters().Sum(parameter => parameter.numel()):N0} parameters on {training.Count:N0} images of "
+            + $"{training.Labels.Count} classes, {validation?.Count ?? 0:N0} held out.");
 
-        int finished = 0;
-        SiglipEvaluation? evaluation = null;
+        torch.ScalarType dtype = CommonOptions.PrecisionOf(parsed.GetRequiredValue(_dtype))!.Value.ToDtype();
+        void Save() => model.SavePretrained(output, processor, dtype);
+        SiglipTrainer? trainer = null;
+        FinetuneProgress? progress = null;
+        SiglipEvaluation? evaluation;
         try
         {
-            ProgressDisplay.Run("Training", progress =>
+            trainer = new SiglipTrainer(model, processor, options);
+            ProgressDisplay.Run("Training", display =>
             {
-                trainer.Train(training, validation, new Report(state =>
-                {
-                    progress.Report(new ProgressState(state.Step, state.Steps, Describe(state), state.EndOfEpoch));
-                    if (!state.EndOfEpoch)
-                        return;
-                    evaluation = state.Validation;
-                    model.SavePretrained(output, processor, storedDtype);
-                    finished = state.Epoch;
-                }), cancellationToken);
+                progress = new FinetuneProgress(display, log, parsed.GetValue(_metricsInterval), options.StateInterval, Save);
+                trainer.Train(training, validation, progress, cancellationToken);
                 return 0;
             });
+            evaluation = validation is null ? null : progress!.Evaluation ?? trainer.Evaluate(validation, cancellationToken);
         }
         catch (OperationCanceledException)
         {
-            throw new VerbCanceledException(finished == 0
-                ? "cancelled; nothing was written."
-                : $"cancelled; {output} holds the model of epoch {finished} of {options.Epochs}.");
+            log.Save();
+            throw new VerbCanceledException($"cancelled after step {TrainingState.PositionIn(statePath).Step}; go on with: {ResumeCommand(parsed)}");
         }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException)
+        {
+            string kept = progress is { SavedEpoch: > 0 } saved ? $" '{output}' holds the model of epoch {saved.SavedEpoch}." : "";
+            throw new InvalidOperationException(_training.InOptionNames(e.Message.Split(" (Parameter '")[0]) + kept, e);
+        }
+        finally
+        {
+            trainer?.Dispose();
+        }
+
+        Save();
+        log.Save();
+        log.SaveCurves();
+        string confusionPath = Path.Combine(output, ConfusionFile);
+        WriteConfusion(evaluation, confusionPath);
+        File.Delete(statePath); // the last: until here --resume goes on
 
         Console.WriteLine($"Trained {options.Epochs} epochs in {ProgressState.Text(Stopwatch.GetElapsedTime(start))}; the model is in {output}");
         if (evaluation is not null)
+            Print(evaluation, confusionPath);
+        return CommandLineRunner.ReportFailed(trainer.SkippedImages, training.Count + (validation?.Count ?? 0));
+    }
+
+    // Whether --resume has nothing to do; refuses to touch what neither it nor --overwrite is for.
+    private bool IsFinished(ParseResult parsed, string output, string statePath)
+    {
+        bool hasState = File.Exists(statePath), hasModel = File.Exists(Path.Combine(output, ModelFile));
+        if (parsed.GetValue(_resume))
         {
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Accuracy on {evaluation.Count:N0} held-out images: {evaluation.Accuracy:P1}"));
-            for (int label = 0; label < evaluation.Labels.Count; label++)
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {evaluation.Labels[label],-20} {evaluation.AccuracyOf(label):P1}"));
+            if (!hasState && hasModel)
+                Console.WriteLine($"There is nothing to resume: the training in '{output}' is finished. To train anew, name another folder, or add --overwrite in place of --resume.");
+            else if (!hasState)
+                CommandLineRunner.Note($"there is no training in '{output}' to resume yet; it starts at the first step.");
+            return !hasState && hasModel;
         }
 
-        return CommandLineRunner.Success;
+        if (parsed.GetValue(_overwrite))
+            return false;
+        if (hasState)
+            throw new IOException($"The folder '{output}' holds a training that is not finished; add --resume to go on with it, or --overwrite to start anew.");
+        if (hasModel)
+            throw new IOException($"The folder '{output}' already holds a checkpoint; name another one, or add --overwrite.");
+        return false;
+    }
+
+    private static TrainingLog Resume(string output, string statePath)
+    {
+        (int step, int epoch) = TrainingState.PositionIn(statePath);
+        CommandLineRunner.Note($"going on after step {step}, in epoch {epoch}.");
+        return TrainingLog.Resume(output, step);
+    }
+
+    private string ResumeCommand(ParseResult parsed) => CommandText.Of(
+        [.. parsed.Tokens.Select(token => token.Value).Where(text => text != _overwrite.Name && text != _resume.Name), _resume.Name]);
+
+    private static void WriteConfusion(SiglipEvaluation? evaluation, string path)
+    {
+        if (evaluation is null)
+        {
+            File.Delete(path); // of an earlier training
+            return;
+        }
+
+        using var staged = new StagedFiles();
+        staged.AddText(path, ConfusionMatrix.ToCsv(evaluation));
+        staged.Commit();
+    }
+
+    private static void Print(SiglipEvaluation evaluation, string confusionPath)
+    {
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Accuracy on {evaluation.Count:N0} held-out images: {evaluation.Accuracy:P1}"));
+        Console.WriteLine();
+        if (evaluation.Labels.Count <= MostClassesOfTable)
+        {
+            ConfusionMatrix.WriteTable(evaluation);
+            return;
+        }
+
+        const int Shown = 10;
+        Console.WriteLine($"The {Shown} classes that were recognized least; all of them, and what they were taken for, are in {confusionPath}");
+        ConfusionMatrix.WriteWorst(evaluation, Shown);
     }
 
     /// <summary>Reads what <c>--config</c> names: a file, or a known checkpoint.</summary>
-    internal static (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor) ReadArchitecture(string name)
+    /// <param name="name">The file, or the checkpoint's id.</param>
+    /// <param name="imageSize">In pixels; null for what the configuration says.</param>
+    internal static (SiglipVisionConfig Config, SiglipImageProcessorConfig Processor) ReadArchitecture(string name, int? imageSize = null)
     {
+        SiglipVisionConfig config;
+        SiglipImageProcessorConfig processor;
         if (File.Exists(name))
         {
-            SiglipVisionConfig config = SiglipVisionConfig.FromJson(File.ReadAllText(name), $"'{name}'");
-            return (config, new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize });
+            config = SiglipVisionConfig.FromJson(File.ReadAllText(name), $"'{name}'");
+            processor = new SiglipImageProcessorConfig();
+        }
+        else
+        {
+            SiglipVariant variant = SiglipVariants.TryFind(name) ?? throw new FileNotFoundException(
+                $"The configuration '{name}' does not exist; name a config.json, or a known checkpoint such as {string.Join(", ", SiglipVariants.Nearest(name))}.");
+            (config, processor) = (variant.Config, variant.ProcessorConfig) is (SiglipVisionConfig fixedSize, SiglipImageProcessorConfig itsProcessor)
+                ? (fixedSize, itsProcessor)
+                : throw new InvalidDataException($"'{name}' has variable resolution (NaFlex), which is not trained here; name one with fixed resolution.");
         }
 
-        SiglipVariant variant = SiglipVariants.TryFind(name) ?? throw new FileNotFoundException(
-            $"The configuration '{name}' does not exist; name a config.json, or a known checkpoint such as {string.Join(", ", SiglipVariants.Nearest(name))}.");
-        return (variant.Config, variant.ProcessorConfig) is (SiglipVisionConfig fixedSize, SiglipImageProcessorConfig processor)
-            ? (fixedSize, processor)
-            : throw new InvalidDataException($"'{name}' has variable resolution (NaFlex), which is not trained here; name one with fixed resolution.");
+        int side = imageSize ?? config.ImageSize;
+        return (config with { ImageSize = side }, processor with { Height = side, Width = side });
     }
 
-    private static (SiglipForImageClassification Model, SiglipImageProcessorConfig Processor) FromCheckpoint(string name, IReadOnlyList<string> labels)
+    private static (SiglipForImageClassification Model, SiglipImageProcessorConfig Processor) FromCheckpoint(string name, IReadOnlyList<string> labels, int? imageSize)
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(name);
         if (checkpoint.Config is Siglip2VisionConfig)
             throw new InvalidOperationException($"'{checkpoint.Source}' has variable resolution (NaFlex), which cannot be fine-tuned yet; train a classifier on its "
                 + $"embeddings instead: {CommandText.Of("train", "FOLDER", "--model", name, "--output", "model.zip")}");
         bool sameLabels = checkpoint.Labels?.SequenceEqual(labels) ?? false;
-        SiglipForImageClassification model = sameLabels ? checkpoint.LoadForImageClassification() : checkpoint.LoadForImageClassification(labels);
+        SiglipForImageClassification model = (sameLabels, imageSize) switch
+        {
+            (true, null) => checkpoint.LoadForImageClassification(),
+            (true, { } side) => checkpoint.LoadForImageClassification(side),
+            (false, null) => checkpoint.LoadForImageClassification(labels),
+            (false, { } side) => checkpoint.LoadForImageClassification(labels, side),
+        };
         return (model, model.ProcessorConfig!);
-    }
-
-    private static string Describe(SiglipTrainingProgress state) => string.Create(CultureInfo.InvariantCulture,
-        $"epoch {state.Epoch}/{state.Epochs} loss {state.Loss:F3} lr {state.LearningRate:G3} {state.ImagesPerSecond:F0} images/s {ProgressState.Text(state.TimeLeft)} left")
-        + (state.Validation is { } evaluation ? string.Create(CultureInfo.InvariantCulture, $" held-out accuracy {evaluation.Accuracy:P1} loss {evaluation.Loss:F3}") : "");
-
-    private sealed class Report(Action<SiglipTrainingProgress> action) : IProgress<SiglipTrainingProgress>
-    {
-        void IProgress<SiglipTrainingProgress>.Report(SiglipTrainingProgress value) => action(value);
     }
 }

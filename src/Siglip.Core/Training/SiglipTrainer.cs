@@ -33,6 +33,9 @@ public sealed class SiglipTrainer : IDisposable
         TrainingStep.Prepare(model, _options, _device);
     }
 
+    /// <summary>What was wrong with each image that the last training left out, a sentence each: with <see cref="SiglipTrainingOptions.SkipBadImages"/>.</summary>
+    public IReadOnlyCollection<string> SkippedImages { get; private set; } = [];
+
     /// <summary>Trains over all epochs; afterwards, whatever happens, the model is in evaluation mode and, with
     /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights, with <see cref="SiglipTrainingOptions.Lora"/> merged ones, with
     /// <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/> those of the best epoch.</summary>
@@ -99,6 +102,7 @@ public sealed class SiglipTrainer : IDisposable
         }
         finally
         {
+            SkippedImages = [.. training.SkippedImages, .. validation?.SkippedImages ?? []];
             step.Show(); // what the caller gets
             _model.eval();
         }

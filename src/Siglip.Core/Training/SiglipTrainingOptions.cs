@@ -134,7 +134,7 @@ public sealed record SiglipTrainingOptions
     public string Device { get; init; } = "cpu";
 
     /// <summary>
-    /// A file that gets all that a stopped training needs to go on: weights, optimizer, average and position. It is written at the end of each
+    /// A file that gets all that a stopped training needs to go on: weights, optimizer, average and position. It is written at the start, at the end of each
     /// epoch, every <see cref="StateInterval"/> steps, and when the training is cancelled, under another name first, so that it is whole at any
     /// time. It is up to five times as large as the model. Null (the default) for none.
     /// </summary>

@@ -31,6 +31,8 @@ internal sealed class TrainingRun(
             StagedFiles.DeleteLeftovers(path); // of a training that was killed while it saved
             if (options.Resume && File.Exists(path))
                 _position = _state.Load(path, _steps);
+            else
+                Save(); // there is a state from the first step on, and a disk without room for it is found before
         }
 
         _stepsBefore = step.Done;

@@ -38,9 +38,7 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
     public TrainingPosition Load(string path, int steps)
     {
         using SafetensorsFile file = SafetensorsFile.Open(path);
-        if (!file.Metadata.TryGetValue(MetadataName, out string? text))
-            throw new InvalidDataException($"{file.Source} holds tensors, but not the state of a training; name the file that a training wrote as its StatePath.");
-        string source = $"{file.Source}, header '{MetadataName}'";
+        (string text, string source) = HeaderOf(file);
         using JsonDocument document = JsonFields.Parse(text, source);
         var fields = new JsonFields(document.RootElement, source);
         if (fields.Int32("version", 0) is var version && version != Version)
@@ -59,6 +57,21 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
         step.Best?.Restore(bestEpoch, fields.Double("best_loss", double.PositiveInfinity));
         return position;
     }
+
+    /// <summary>How far the training of a state file is; its tensors are not read.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged, or none of a training.</exception>
+    public static (int Step, int Epoch) PositionIn(string path)
+    {
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        (string text, string source) = HeaderOf(file);
+        using JsonDocument document = JsonFields.Parse(text, source);
+        var fields = new JsonFields(document.RootElement, source);
+        return (Within(fields, "step", 0, int.MaxValue, source), Within(fields, "epoch", 1, int.MaxValue, source));
+    }
+
+    private static (string Text, string Source) HeaderOf(SafetensorsFile file) => file.Metadata.TryGetValue(MetadataName, out string? text)
+        ? (text, $"{file.Source}, header '{MetadataName}'")
+        : throw new InvalidDataException($"{file.Source} holds tensors, but not the state of a training; name the file that a training wrote as its StatePath.");
 
     // With the validation images only if they decide about the weights.
     private JsonObject WhatItBelongsTo() => new()
@@ -79,13 +92,19 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
             JsonNode? then = stored[name];
             if (JsonNode.DeepEquals(then, now))
                 continue;
-            (string? field, JsonNode? fieldThen, JsonNode? fieldNow) = now is JsonObject fieldsNow && then is JsonObject fieldsThen
-                ? fieldsNow.Select(pair => pair.Key).Union(fieldsThen.Select(pair => pair.Key)).Select(key => (key, fieldsThen[key], fieldsNow[key]))
-                    .First(entry => !JsonNode.DeepEquals(entry.Item2, entry.Item3))
-                : (name, then, now);
+            (string field, JsonNode? fieldThen, JsonNode? fieldNow) = FirstDifference(name, then, now);
             throw new ArgumentException($"{source} is of a training whose {field} was {Text(fieldThen)}; now it is {Text(fieldNow)}. Resume it as it was started, or start "
                 + "anew without Resume.");
         }
+    }
+
+    // The innermost field.
+    private static (string Name, JsonNode? Then, JsonNode? Now) FirstDifference(string name, JsonNode? then, JsonNode? now)
+    {
+        if (then is not JsonObject fieldsThen || now is not JsonObject fieldsNow)
+            return (name, then, now);
+        string field = fieldsNow.Select(pair => pair.Key).Union(fieldsThen.Select(pair => pair.Key)).First(key => !JsonNode.DeepEquals(fieldsThen[key], fieldsNow[key]));
+        return FirstDifference(field, fieldsThen[field], fieldsNow[field]);
     }
 
     private static string Text(JsonNode? node)
