@@ -39,10 +39,16 @@ internal sealed class TrainingLog(IHost host, IProgress<SiglipTrainingProgress>?
         host.CheckAlive();
     }
 
-    /// <summary>Says that the training is complete.</summary>
+    /// <summary>Says that the training is complete, also if it was before it began.</summary>
     public void End()
     {
-        string best = _last!.BestEpoch is { } epoch ? Text($"; the model has the weights of epoch {epoch}, which had the lowest validation loss") : "";
+        if (_last is null)
+        {
+            _channel.Info("Nothing was left to train: Training.Resume is set, and the state in Training.StatePath is that of the end of this training.");
+            return;
+        }
+
+        string best = _last.BestEpoch is { } epoch ? Text($"; the model has the weights of epoch {epoch}, which had the lowest validation loss") : "";
         _channel.Info(Text($"Trained {_last.Step:N0} steps in {Stopwatch.GetElapsedTime(_start).TotalSeconds:N2} s{best}."));
         if (_last.SkippedImages > 0)
             Warn($"{_last.SkippedImages:N0} images could not be read, and were left out of the training.");

@@ -55,6 +55,22 @@ public sealed class TrainingLogTests
     }
 
     [TestMethod]
+    public void A_training_that_was_complete_is_resumed_to_the_same_model_and_says_so()
+    {
+        IDataView data = Colours.Keyed(_mlContext);
+        SiglipImageClassificationOptions options = Colours.OneStep with
+        {
+            Training = Colours.OneStep.Training with { StatePath = TestModel.NewPath("complete.safetensors"), Resume = true },
+        };
+        using var first = Colours.Trainer(_mlContext, options).Fit(data);
+        using var second = Colours.Trainer(_mlContext, options).Fit(data);
+
+        Assert.AreEqual(1, _entries.Count(entry => entry.RawMessage.StartsWith("Trained 1 steps in ", StringComparison.Ordinal)));
+        Assert.AreEqual(1, _entries.Count(entry => entry.RawMessage.StartsWith("Nothing was left to train: Training.Resume is set", StringComparison.Ordinal)));
+        TestModel.AreSame(TestModel.Vectors(first.Transform(data), "Score"), TestModel.Vectors(second.Transform(data), "Score"));
+    }
+
+    [TestMethod]
     public void Rows_without_a_label_and_bad_images_are_counted()
     {
         IDataView data = Colours.Load(_mlContext, [.. Colours.Rows, new() { Path = Colours.Rows[0].Path, Class = "other" }, new() { Path = "none.png", Class = "red" }]);
