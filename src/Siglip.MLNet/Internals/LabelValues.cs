@@ -70,7 +70,8 @@ internal abstract class LabelValues
     {
         public override VectorDataViewType Type => type;
 
-        public override IReadOnlyList<string> Names { get; } = [.. values.DenseValues().Select(value => string.Create(CultureInfo.InvariantCulture, $"{value}"))];
+        // Made when they are asked for, when it is checked that there are as many as classes: a few bytes of a damaged file may claim billions of empty values.
+        public override IReadOnlyList<string> Names => [.. values.DenseValues().Select(value => string.Create(CultureInfo.InvariantCulture, $"{value}"))];
 
         public override void AddTo(DataViewSchema.Annotations.Builder annotations, string kind) =>
             annotations.Add(kind, type, (ref VBuffer<T> value) => values.CopyTo(ref value));

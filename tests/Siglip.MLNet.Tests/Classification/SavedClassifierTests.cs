@@ -2,7 +2,9 @@ using System.IO.Compression;
 using System.Reflection;
 using System.Text;
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using Siglip.Core;
+using Siglip.MLNet.Internals;
 using TorchSharp;
 using static Siglip.MLNet.Tests.TestModel;
 
@@ -57,6 +59,7 @@ public sealed class SavedClassifierTests
     [DataRow("no classes", typeof(FormatException), "0 classes, from 1 to 1048576 are possible")]
     [DataRow("too many classes", typeof(FormatException), "2147483647 classes, from 1 to 1048576 are possible")]
     [DataRow("one class more", typeof(FormatException), "2 values of labels for 3 classes")]
+    [DataRow("billions of values", typeof(FormatException), "2147483647 values of labels for 2 classes")]
     [DataRow("flag of the values", typeof(FormatException), "7 in place of true or false")]
     [DataRow("type of the values", typeof(FormatException), "the values of its labels")]
     [DataRow("same column twice", typeof(FormatException), "its two columns have the same name, 'PredictedScore'")]
@@ -127,6 +130,9 @@ public sealed class SavedClassifierTests
             case "flag of the values":
                 Edit(key, bytes => bytes[classes + 4] = 7);
                 break;
+            case "billions of values": // in place of those that were there, which are more bytes
+                Edit(key, bytes => BillionsOfValues().CopyTo(bytes, classes + 5));
+                break;
             case "type of the values":
                 Edit(key, bytes => bytes.AsSpan(classes + 5, 8).Fill(0xFF));
                 break;
@@ -137,6 +143,18 @@ public sealed class SavedClassifierTests
         }
 
         ZipArchiveEntry Key(string signature) => zip.Entries.Single(entry => entry.Name == "Model.key" && Bytes(entry).AsSpan().IndexOf(Encoding.ASCII.GetBytes(signature)) >= 0);
+    }
+
+    // All of them empty, so that they are a few bytes.
+    private static byte[] BillionsOfValues()
+    {
+        var values = new DataViewSchema.Annotations.Builder();
+        values.Add("KeyValues", new VectorDataViewType(TextDataViewType.Instance, int.MaxValue), (ref VBuffer<ReadOnlyMemory<char>> value) => value = new(int.MaxValue, 0, [], []));
+        var schema = new DataViewSchema.Builder();
+        schema.AddColumn("Label", new KeyDataViewType(typeof(uint), int.MaxValue), values.ToAnnotations());
+        using var stream = new MemoryStream();
+        LabelValues.Of(schema.ToSchema()[0])!.Save(new MLContext(), stream);
+        return stream.ToArray();
     }
 
     private static void Replace(byte[] bytes, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to)
