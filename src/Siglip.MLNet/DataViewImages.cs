@@ -93,7 +93,7 @@ internal sealed class DataViewImages : ILabeledImages
         {
             return _source.Decode(index);
         }
-        catch (InvalidDataException e)
+        catch (Exception e) when (ImageBatch.IsOfImage(e) && e is not IOException) // which names the file
         {
             throw Bad(index, e);
         }
@@ -146,7 +146,7 @@ internal sealed class DataViewImages : ILabeledImages
             _source.Read(slot);
             return _kind == ImageColumnKind.Image ? _source.Decode(slot) : null;
         }
-        catch (Exception e)
+        catch (Exception e) when (ImageBatch.IsOfImage(e))
         {
             _faults[slot] = e;
             return null;

@@ -172,7 +172,8 @@ internal sealed class ImageBatch
             ParallelLoop.For(count, body);
     }
 
-    private static bool IsOfImage(Exception exception) => exception is IOException or InvalidDataException or UnauthorizedAccessException
+    /// <summary>Whether a failure to read or decode says that the image is bad, rather than that something else is wrong.</summary>
+    public static bool IsOfImage(Exception exception) => exception is IOException or InvalidDataException or UnauthorizedAccessException
         or ArgumentException or NotSupportedException;
 
     private void LookUp(int slot)

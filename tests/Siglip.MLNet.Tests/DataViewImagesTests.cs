@@ -80,16 +80,28 @@ public sealed class DataViewImagesTests
     public void A_bad_image_is_an_error_of_its_row_when_it_is_asked_for()
     {
         byte[] png = File.ReadAllBytes(TestModel.Images[0]);
-        Row[] rows = [new() { Path = TestModel.Images[0], Bytes = png }, new() { Path = "", Bytes = png[..40] }, new() { Path = TestModel.Images[2], Bytes = [] }];
+        Row[] rows = [new() { Path = TestModel.Images[0], Bytes = png }, new() { Path = "", Bytes = png[..40] }, new() { Path = "a\0b", Bytes = [] }];
         IDataView view = Keyed(_mlContext.Data.LoadFromEnumerable(rows));
 
         Assert.AreEqual("Row 1: The path is empty.", Refused("Path", 1));
+        Assert.StartsWith("Row 2: Null character", Refused("Path", 2));
         Assert.StartsWith("Row 1: the encoded image", Refused("Bytes", 1));
         Assert.AreEqual("Row 2: There are no bytes.", Refused("Bytes", 2));
         Assert.AreEqual("Row 0: The image is missing (null).", Refused("Image", 0));
         Assert.AreEqual(16, DataViewImages.Read(view, "Label", "Bytes").Load(0).Width);
 
         string Refused(string column, int index) => Assert.ThrowsExactly<InvalidDataException>(() => DataViewImages.Read(view, "Label", column).Load(index)).Message;
+    }
+
+    [TestMethod]
+    public void What_fails_for_another_reason_than_the_image_is_thrown_at_once()
+    {
+        IDataView Failing(Exception exception) =>
+            _mlContext.Data.LoadFromEnumerable([new FailingRow { Path = TestModel.Images[0] }, new FailingRow { Failure = exception }]);
+
+        Assert.ThrowsExactly<OperationCanceledException>(() => DataViewImages.Read(Failing(new OperationCanceledException()), "Label", "Path"));
+        var images = DataViewImages.Read(Failing(new IOException("The disk is gone.")), "Label", "Path");
+        Assert.AreEqual("Row 1: The disk is gone.", Assert.ThrowsExactly<InvalidDataException>(() => images.Load(1)).Message);
     }
 
     [TestMethod]
@@ -153,5 +165,22 @@ public sealed class DataViewImagesTests
 
         [KeyType(4)]
         public uint Label { get; set; }
+    }
+
+    private sealed class FailingRow
+    {
+        private readonly string _path = "";
+
+        public string Path
+        {
+            get => Failure is null ? _path : throw Failure;
+            init => _path = value;
+        }
+
+        [KeyType(4)]
+        public uint Label { get; set; }
+
+        [NoColumn]
+        public Exception? Failure { get; init; }
     }
 }
