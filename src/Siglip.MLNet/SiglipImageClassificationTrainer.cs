@@ -185,10 +185,11 @@ public sealed class SiglipImageClassificationTrainer : IEstimator<SiglipImageCla
 
     private void CheckModel(SiglipVisionConfigBase config, SiglipImageProcessorConfigBase processorConfig, string source)
     {
-        if (config is not SiglipVisionConfig)
+        if (config is not SiglipVisionConfig fixedSize)
             throw new ArgumentException($"'{source}' has variable resolution (NaFlex), which cannot be fine-tuned; train a classifier on its embeddings instead: "
                 + "SiglipFeaturizeImage, then a trainer such as LbfgsMaximumEntropy.");
         CheckpointLoading.Check(_settings, config, processorConfig, source);
+        TrainingStep.CheckFit(fixedSize, _options.Training);
     }
 
     private static SiglipImageProcessorConfig ProcessorOf(SiglipVisionConfig config) => new() { Height = config.ImageSize, Width = config.ImageSize };

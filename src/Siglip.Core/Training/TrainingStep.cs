@@ -32,18 +32,27 @@ internal sealed class TrainingStep : IDisposable
         Best = options.EarlyStoppingPatience is null ? null : new BestWeights(_weights.All);
     }
 
-    /// <summary>Moves a model's parameters to the device and to float32.</summary>
+    /// <summary>Checks that a model can be trained so.</summary>
+    /// <param name="config">The model's sizes.</param>
+    /// <param name="options">Checked by themselves.</param>
     /// <exception cref="ArgumentException">The loss is of the pooled embedding, but the model has no pooling head; it has fewer layers than are to be
     /// trained; or low-rank additions would not be low.</exception>
+    public static void CheckFit(SiglipVisionConfig config, SiglipTrainingOptions options)
+    {
+        if (options.ClassifierInput == SiglipClassifierInput.Pooled && !config.VisionUseHead)
+            throw new ArgumentException("The classifier is to be trained on the pooled embedding, but the model has no pooling head; choose the mean.");
+        if (options.TrainedLayers > config.NumHiddenLayers)
+            throw new ArgumentException($"The last {options.TrainedLayers} layers are to be trained, but the model has {config.NumHiddenLayers}; lower TrainedLayers, or "
+                + "leave it out to train everything.");
+        if (options.Lora?.Rank > config.HiddenSize)
+            throw new ArgumentException($"The rank of the additions is {options.Lora.Rank}, but the model's matrices have a rank of at most {config.HiddenSize}; lower it.");
+    }
+
+    /// <summary>Moves a model's parameters to the device and to float32.</summary>
+    /// <exception cref="ArgumentException">The model does not fit the options, see <see cref="CheckFit"/>.</exception>
     public static void Prepare(SiglipForImageClassification model, SiglipTrainingOptions options, Device device)
     {
-        if (options.ClassifierInput == SiglipClassifierInput.Pooled && !model.Config.VisionUseHead)
-            throw new ArgumentException("The classifier is to be trained on the pooled embedding, but the model has no pooling head; choose the mean.");
-        if (options.TrainedLayers > model.Config.NumHiddenLayers)
-            throw new ArgumentException($"The last {options.TrainedLayers} layers are to be trained, but the model has {model.Config.NumHiddenLayers}; lower TrainedLayers, or "
-                + "leave it out to train everything.");
-        if (options.Lora?.Rank > model.Config.HiddenSize)
-            throw new ArgumentException($"The rank of the additions is {options.Lora.Rank}, but the model's matrices have a rank of at most {model.Config.HiddenSize}; lower it.");
+        CheckFit(model.Config, options);
         foreach (Parameter parameter in model.parameters())
             parameter.grad = null; // moving a model leaves a tensor behind for each gradient
         model.to(ScalarType.Float32); // weights of 16 bits would swallow small steps

@@ -111,7 +111,7 @@ public sealed class ImageClassificationTests
         using var noGradients = torch.no_grad();
         torch.Tensor images = torch.tensor(pixels, [Colours.Rows.Count, 3, 16, 16]);
         torch.Tensor logits = input == SiglipClassifierInput.Pooled
-            ? classifier.ForwardBoth(images, new SiglipForwardOptions()).OfPooled! : classifier.call(images);
+            ? classifier.Classify(classifier.EmbedBoth(images, new SiglipForwardOptions()).Pooled!) : classifier.call(images);
         float[][] expected = [.. logits.softmax(1).data<float>().ToArray().Chunk(2)];
         AreClose(expected, Vectors(model.Transform(data), "Score"));
 
@@ -247,6 +247,8 @@ public sealed class ImageClassificationTests
         Refused<ArgumentException>(good with { Model = NaFlex }, "variable resolution (NaFlex), which cannot be fine-tuned");
         Refused<ArgumentException>(good with { Config = Config with { HiddenSize = 15 } }, "num_attention_heads");
         Refused<ArgumentException>(good with { Model = CheckpointWithoutHead, Training = good.Training with { ClassifierInput = SiglipClassifierInput.Pooled } }, "no pooling head");
+        Refused<ArgumentException>(good with { Training = good.Training with { TrainedLayers = 99 } }, "The last 99 layers are to be trained, but the model has ");
+        Refused<ArgumentException>(good with { Training = good.Training with { Lora = new() { Rank = 99 } } }, "The rank of the additions is 99");
         Refused<FileNotFoundException>(good with { Model = "no-such-folder" }, "no-such-folder");
         Refused<ArgumentOutOfRangeException>(good with { GpuDeviceId = -1 }, "SiglipImageClassificationOptions.GpuDeviceId is negative");
         Refused<InvalidOperationException>(good with { GpuDeviceId = 97 }, "set SiglipImageClassificationOptions.FallbackToCpu to true");
