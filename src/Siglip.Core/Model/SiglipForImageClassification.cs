@@ -62,28 +62,6 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
     /// embeddings of sines and cosines, drawn from torch's generator: a model that is trained from scratch on few images learns much faster.</summary>
     public void InitializeMimetic() => vision_model.InitializeMimetic();
 
-    /// <summary>Computes the logits of the mean patch embedding, without the pooling head.</summary>
-    /// <param name="pixelValues">[batch, channels, height, width].</param>
-    /// <param name="options">Which images are accepted, and which patches are left out.</param>
-    /// <returns>[batch, labels].</returns>
-    internal Tensor OfMean(Tensor pixelValues, SiglipForwardOptions options)
-    {
-        using Tensor mean = EmbedMean(pixelValues, options);
-        return Classify(mean);
-    }
-
-    /// <summary>Computes the logits of the mean patch embedding, and those that the same classifier gives for the pooled embedding.</summary>
-    /// <param name="pixelValues">[batch, channels, height, width].</param>
-    /// <param name="options">Which images are accepted, and which patches are left out.</param>
-    /// <returns>[batch, labels] each; the second is null if the model has no pooling head.</returns>
-    internal (Tensor OfMean, Tensor? OfPooled) ForwardBoth(Tensor pixelValues, SiglipForwardOptions options)
-    {
-        (Tensor mean, Tensor? pooled) = EmbedBoth(pixelValues, options);
-        using (mean)
-        using (pooled)
-            return (Classify(mean), pooled is null ? null : Classify(pooled));
-    }
-
     /// <summary>Computes the mean patch embedding, without the pooling head.</summary>
     /// <param name="pixelValues">[batch, channels, height, width].</param>
     /// <param name="options">Which images are accepted, and which patches are left out.</param>
@@ -109,4 +87,11 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
     /// <param name="embeddings">[batch, hidden].</param>
     /// <returns>[batch, labels].</returns>
     internal Tensor Classify(Tensor embeddings) => classifier.call(embeddings);
+
+    // [batch, labels]
+    private Tensor OfMean(Tensor pixelValues, SiglipForwardOptions options)
+    {
+        using Tensor mean = EmbedMean(pixelValues, options);
+        return Classify(mean);
+    }
 }

@@ -37,8 +37,8 @@ public sealed class SiglipTrainer : IDisposable
     public IReadOnlyCollection<string> SkippedImages { get; private set; } = [];
 
     /// <summary>Trains over all epochs; afterwards, whatever happens, the model is in evaluation mode and, with
-    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights, with <see cref="SiglipTrainingOptions.Lora"/> merged ones, with
-    /// <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/> those of the best epoch.</summary>
+    /// <see cref="SiglipTrainingOptions.EmaDecay"/>, has the averaged weights, with <see cref="SiglipTrainingOptions.Lora"/> merged ones. A training that comes to
+    /// its end with <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/> leaves those of the best epoch.</summary>
     /// <param name="training">The images to learn from; their labels are the model's.</param>
     /// <param name="validation">Images to measure with after each epoch; null for none, which
     /// <see cref="SiglipTrainingOptions.EarlyStoppingPatience"/> does not allow.</param>
@@ -115,6 +115,7 @@ public sealed class SiglipTrainer : IDisposable
         _model.eval();
         int[][] confusion = [.. _model.Labels.Select(_ => new int[_model.Labels.Count])];
         double lossSum = 0;
+        SiglipClassifierInput measured = _options.ClassifierInput == SiglipClassifierInput.Pooled ? SiglipClassifierInput.Pooled : SiglipClassifierInput.Mean;
         int count = 0; // not the source's, which may leave bad images out
         foreach (TrainingBatch batch in source.Batches(1, 0, cancellationToken))
         {
@@ -123,9 +124,8 @@ public sealed class SiglipTrainer : IDisposable
             using DisposeScope scope = NewDisposeScope();
             Tensor targets = batch.Targets.to(_device); // [batch, labels]
             Tensor inputs = batch.Inputs.to(_device);
-            Tensor logits = inputs.dim() == 3 ? _model.Classify(inputs.select(1, 0)) // [batch, labels]
-                : _options.ClassifierInput == SiglipClassifierInput.Pooled ? _model.ForwardBoth(inputs, new SiglipForwardOptions()).OfPooled!
-                : _model.call(inputs);
+            Tensor embedding = inputs.dim() == 3 ? inputs.select(1, 0) : TrainingStep.Embeddings(_model, inputs, measured, new SiglipForwardOptions())[0];
+            Tensor logits = _model.Classify(embedding); // [batch, labels]
             lossSum += nn.functional.cross_entropy(logits, targets, reduction: nn.Reduction.Sum).item<float>();
             long[] actual = targets.argmax(1).cpu().data<long>().ToArray(), predicted = logits.argmax(1).cpu().data<long>().ToArray();
             for (int i = 0; i < actual.Length; i++)
