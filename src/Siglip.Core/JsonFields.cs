@@ -5,11 +5,16 @@ namespace Siglip.Core;
 /// <summary>Reads fields of a JSON object; a field that is absent or null has its default, a wrong type is an error that names it.</summary>
 internal readonly struct JsonFields(JsonElement element, string source)
 {
-    public static JsonDocument Parse(string json, string source)
+    /// <summary>Parses an object.</summary>
+    /// <param name="json">Its text.</param>
+    /// <param name="source">What messages call it.</param>
+    /// <param name="duplicates">Whether a field may be there twice, as it may in Python, where the last one counts.</param>
+    /// <exception cref="InvalidDataException">It is none.</exception>
+    public static JsonDocument Parse(string json, string source, bool duplicates = true)
     {
         try
         {
-            JsonDocument document = JsonDocument.Parse(json);
+            JsonDocument document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = duplicates });
             if (document.RootElement.ValueKind == JsonValueKind.Object)
             {
                 CheckTexts(document.RootElement);

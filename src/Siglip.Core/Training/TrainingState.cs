@@ -39,7 +39,7 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
     {
         using SafetensorsFile file = SafetensorsFile.Open(path);
         (string text, string source) = HeaderOf(file);
-        using JsonDocument document = JsonFields.Parse(text, source);
+        using JsonDocument document = JsonFields.Parse(text, source, duplicates: false);
         var fields = new JsonFields(document.RootElement, source);
         if (fields.Int32("version", 0) is var version && version != Version)
             throw new InvalidDataException($"{source}: the version is {version}, expected {Version}; the file is of another version of this library, or damaged.");

@@ -152,6 +152,7 @@ public sealed class TrainingStateTests
         Refused("'", () => File.WriteAllBytes(options.StatePath!, good[..^8]));
         Refused("not the state of a training", () => Rewrite((_, metadata) => metadata.Clear()));
         Refused("is not valid JSON", () => Rewrite((_, metadata) => metadata["siglip_training_state"] = "{"));
+        Refused("is not valid JSON", () => Replace("\"version\":1", "\"version\":1,\"labels\":[]"));
         Refused("the version is 0, expected 1", () => Rewrite((_, metadata) => metadata["siglip_training_state"] = "{}"));
         Refused("the version is 2, expected 1", () => Replace("\"version\":1", "\"version\":2"));
         Refused("'step' is -1, expected 0 to 3", () => Replace("\"step\":3", "\"step\":-1"));
