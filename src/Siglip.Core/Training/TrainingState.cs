@@ -14,6 +14,8 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
     private const string MetadataName = "siglip_training_state";
     private const int Version = 1;
 
+    private readonly Lazy<string?> _frozenSha256 = new(step.ComputeFrozenSha256); // of all the weights that stay as they are, so once is enough
+
     /// <exception cref="IOException">The file cannot be written; the one that was there stays.</exception>
     public void Save(string path, TrainingPosition position)
     {
@@ -81,7 +83,7 @@ internal sealed class TrainingState(SiglipForImageClassification model, Training
         ["image count"] = training.Count,
         ["validation image count"] = options.EarlyStoppingPatience is null ? null : validationImages,
         ["options"] = options.ToJsonOfWhatDecides(),
-        ["hash of the weights that are not trained"] = step.ComputeFrozenSha256(),
+        ["hash of the weights that are not trained"] = _frozenSha256.Value,
     };
 
     private void CheckBelongs(JsonObject stored, string source)
