@@ -63,37 +63,53 @@ internal sealed class TrainingRun(
         bool more = batches.MoveNext();
         if (!more && _position.Batch > 0)
             EndEpoch(); // it was stopped between the last step and the end
-        while (more)
+        try
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            (int parts, int images) = (0, 0);
-            step.Begin(_schedule.At(step.Done), options.PatchDropoutIn(_position.Epoch));
-            for (; more && parts < options.GradientAccumulation; more = batches.MoveNext())
-            {
-                using TrainingBatch batch = batches.Current;
-                step.Accumulate(batch);
-                parts++;
-                images += batch.Count;
-            }
-
-            double loss = step.Finish();
-            _position = _position with
-            {
-                Batch = _position.Batch + parts,
-                Images = _position.Images + images,
-                LossSum = _position.LossSum + (loss * images),
-                Right = _position.Right + step.Right,
-            };
-            _imagesSeen += images;
-            _clock.Stop();
-            if (!more)
-                EndEpoch();
-            else
-                EndStep();
-            _clock.Start();
+            while (more)
+                more = TrainStep(batches, cancellationToken);
+        }
+        finally
+        {
+            if (more) // stopped by an exception
+                batches.Current.Dispose();
         }
 
         _clock.Stop();
+    }
+
+    /// <summary>Does a step, and what follows it.</summary>
+    /// <param name="batches">Stands on the step's first batch; afterwards on that of the next step, if there is one.</param>
+    /// <param name="cancellationToken">Ends it before it begins.</param>
+    /// <returns>Whether there is a next step in this epoch.</returns>
+    private bool TrainStep(IEnumerator<TrainingBatch> batches, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        (int parts, int images, bool more) = (0, 0, true);
+        step.Begin(_schedule.At(step.Done), options.PatchDropoutIn(_position.Epoch));
+        for (; more && parts < options.GradientAccumulation; more = batches.MoveNext())
+        {
+            using TrainingBatch batch = batches.Current;
+            step.Accumulate(batch);
+            parts++;
+            images += batch.Count;
+        }
+
+        double loss = step.Finish();
+        _position = _position with
+        {
+            Batch = _position.Batch + parts,
+            Images = _position.Images + images,
+            LossSum = _position.LossSum + (loss * images),
+            Right = _position.Right + step.Right,
+        };
+        _imagesSeen += images;
+        _clock.Stop();
+        if (!more)
+            EndEpoch();
+        else
+            EndStep();
+        _clock.Start();
+        return more;
     }
 
     private void EndStep()

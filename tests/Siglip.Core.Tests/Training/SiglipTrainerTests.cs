@@ -394,6 +394,24 @@ public sealed class SiglipTrainerTests
     }
 
     [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void A_training_that_is_stopped_leaves_no_tensor_behind(bool byToken)
+    {
+        using var folder = new TemporaryFolder();
+        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 3);
+        using var model = new SiglipForImageClassification(ColouredImages.Config, dataset.Labels);
+
+        Assert.AreEqual(0, TensorCount.LeftBy(() =>
+        {
+            using var cancellation = new CancellationTokenSource();
+            using var trainer = new SiglipTrainer(model, ColouredImages.Processor, new SiglipTrainingOptions { Epochs = 1, BatchSize = 1 });
+            var progress = new ListProgress([], byToken ? cancellation.Cancel : () => throw new OperationCanceledException());
+            Assert.ThrowsExactly<OperationCanceledException>(() => trainer.Train(dataset, progress: progress, cancellationToken: cancellation.Token));
+        }));
+    }
+
+    [TestMethod]
     public void More_steps_than_can_be_counted_are_refused()
     {
         using var folder = new TemporaryFolder();
