@@ -57,7 +57,7 @@ internal static class ImageInputs
         if (!IsCifar10(folder))
             return OpenDataset(folder, minimumClasses: 1);
         var test = Cifar10Dataset.OpenTest(folder);
-        CommandLineRunner.Note($"measured is with the {test.Count} images of CIFAR-10's test batch, {Path.Combine(folder, "test_batch.bin")}.");
+        CommandLineRunner.Note($"measuring with the {test.Count} images of CIFAR-10's test batch, {Path.Combine(folder, "test_batch.bin")}.");
         return test;
     }
 

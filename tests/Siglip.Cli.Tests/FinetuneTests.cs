@@ -158,7 +158,7 @@ public sealed class FinetuneTests
         Assert.AreEqual(7, (int)evaluated["images"]!);
 
         result = SiglipProcess.Run(folder.Path, "finetune", "cifar", "--config", "config.json", "--output", "other", "--epochs", "1", "--validation", "cifar").Succeeded();
-        Assert.Contains("siglip: measured is with the 7 images of CIFAR-10's test batch", result.Errors);
+        Assert.Contains("siglip: measuring with the 7 images of CIFAR-10's test batch", result.Errors);
         Assert.Contains("on 50 images of 10 classes, 7 held out.", result.Errors);
         SiglipProcess.Run(folder.Path, "finetune", "cifar", "--config", "config.json", "--output", "third", "--validation", "images").Failed("The classes of 'cifar' are airplane, ");
 
@@ -184,6 +184,17 @@ public sealed class FinetuneTests
         CollectionAssert.AreEqual((string[])["frog", "ship"], checkpoint.Labels!.ToArray());
         Assert.IsFalse(checkpoint.Faults.Any);
         Assert.AreEqual(options.StartsWith("--image-size", StringComparison.Ordinal) ? 64 : 32, ((SiglipVisionConfig)checkpoint.Config).ImageSize);
+    }
+
+    [TestMethod]
+    public void Stopped_early_it_says_how_many_epochs_it_trained()
+    {
+        using TestFolder folder = NewFolder();
+
+        SiglipResult result = SiglipProcess.Run(folder.Path, "finetune", "images", "--config", "config.json", "--output", "out", "--epochs", "9", "--early-stopping", "1",
+            "--learning-rate", "1e-30").Succeeded(); // with which the loss stays as it is
+
+        Assert.StartsWith("Trained 2 epochs in ", result.Output);
     }
 
     [TestMethod]

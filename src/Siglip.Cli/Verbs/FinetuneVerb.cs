@@ -193,9 +193,10 @@ internal sealed class FinetuneVerb
         log.SaveCurves();
         string confusionPath = Path.Combine(output, ConfusionFile);
         WriteConfusion(evaluation, confusionPath);
+        int epochs = TrainingState.PositionIn(statePath).Epoch - 1; // fewer than were asked for if it stopped early
         File.Delete(statePath); // the last: until here --resume goes on
 
-        Console.WriteLine($"Trained {options.Epochs} epochs in {ProgressState.Text(Stopwatch.GetElapsedTime(start))}; the model is in {output}");
+        Console.WriteLine($"Trained {epochs} epochs in {ProgressState.Text(Stopwatch.GetElapsedTime(start))}; the model is in {output}");
         if (evaluation is not null)
             Print(evaluation, confusionPath);
         return CommandLineRunner.ReportFailed(trainer.SkippedImages, training.Count + (validation?.Count ?? 0));
