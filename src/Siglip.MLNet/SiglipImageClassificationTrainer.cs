@@ -94,9 +94,12 @@ public sealed class SiglipImageClassificationTrainer : IEstimator<SiglipImageCla
     /// <param name="input">The images and their classes; read once.</param>
     /// <returns>A transformer that the caller disposes, or the chain that it becomes part of.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The label or the image column is missing or has a wrong type.</exception>
-    /// <exception cref="ArgumentException">The validation set has other keys, two classes have the same name, or the warm-up is as long as the training.</exception>
-    /// <exception cref="InvalidDataException">An image is damaged or none, and bad images are not left out.</exception>
-    /// <exception cref="IOException">An image file cannot be read, or the temporary folder has no room for the trained model.</exception>
+    /// <exception cref="ArgumentException">The validation set has other keys, two classes have the same name, the warm-up is as long as the training, or
+    /// <see cref="SiglipTrainingOptions.StatePath"/> is of another training.</exception>
+    /// <exception cref="InvalidDataException">An image is damaged or none, and bad images are not left out; or <see cref="SiglipTrainingOptions.StatePath"/> is
+    /// damaged.</exception>
+    /// <exception cref="IOException">An image file or <see cref="SiglipTrainingOptions.StatePath"/> cannot be read or written, or the temporary folder has no room for
+    /// the trained model.</exception>
     /// <exception cref="InvalidOperationException">No row has a label, or the training diverged.</exception>
     /// <exception cref="OperationCanceledException">The context is cancelled, or the options' token.</exception>
     public SiglipImageClassificationTransformer Fit(IDataView input)
