@@ -90,8 +90,8 @@ public sealed class TransferStateTests
 
         Refused("TrainedLayers was 2; now it is 1", options with { TrainedLayers = 1 });
         Refused("LayerLearningRateDecay was 0.8; now it is 0.9", options with { LayerLearningRateDecay = 0.9 });
-        Refused("\"Rank\":8,", options with { Lora = new() { Rank = 4 } });
-        Refused("\"Targets\":\"All\"", options with { Lora = new() { Targets = SiglipLoraTargets.Query } });
+        Refused("Rank was 8; now it is 4", options with { Lora = new() { Rank = 4 } });
+        Refused("Targets was \"All\"; now it is \"Query\"", options with { Lora = new() { Targets = SiglipLoraTargets.Query } });
         Refused("Lora was ", options with { Lora = null });
 
         void Refused(string message, SiglipTrainingOptions other)
