@@ -28,6 +28,9 @@ internal sealed class TrainingLog
         _secondsBefore = rows.Count > 0 ? rows[^1].Seconds : 0;
     }
 
+    /// <summary>The epoch of the last row; 0 if there is none.</summary>
+    public int Epoch => _rows.Count > 0 ? _rows[^1].Epoch : 0;
+
     /// <summary>For a new training: what an earlier one left is removed.</summary>
     public static TrainingLog Start(string folder)
     {

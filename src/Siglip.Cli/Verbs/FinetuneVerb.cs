@@ -195,7 +195,7 @@ internal sealed class FinetuneVerb
         WriteConfusion(evaluation, confusionPath);
         File.Delete(statePath); // the last: until here --resume goes on
 
-        Console.WriteLine($"Trained {options.Epochs} epochs in {ProgressState.Text(Stopwatch.GetElapsedTime(start))}; the model is in {output}");
+        Console.WriteLine($"Trained {log.Epoch} epochs in {ProgressState.Text(Stopwatch.GetElapsedTime(start))}; the model is in {output}");
         if (evaluation is not null)
             Print(evaluation, confusionPath);
         return CommandLineRunner.ReportFailed(trainer.SkippedImages, training.Count + (validation?.Count ?? 0));
