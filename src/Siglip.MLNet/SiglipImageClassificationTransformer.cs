@@ -95,6 +95,10 @@ public sealed class SiglipImageClassificationTransformer : ITransformer, IDispos
     /// <summary>Frees the model: at once, or when the forward passes in flight on other threads have ended. Calling it again does nothing.</summary>
     public void Dispose() => Featurizer.Dispose();
 
+    /// <summary>The same with another answer to bad images. It shares this transformer's model, and is not to be disposed.</summary>
+    internal SiglipImageClassificationTransformer WithBadImages(BadImageHandling badImages) =>
+        new(Featurizer.WithBadImages(badImages), PredictedLabelColumnName, Classifier, LabelValues);
+
     private FeaturizedSchema Bind(DataViewSchema inputSchema)
     {
         Featurizer.CheckUndisposed();

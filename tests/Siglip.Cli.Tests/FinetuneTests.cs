@@ -182,7 +182,7 @@ public sealed class FinetuneTests
 
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(Path.Combine(folder.Path, "out"));
         CollectionAssert.AreEqual((string[])["frog", "ship"], checkpoint.Labels!.ToArray());
-        Assert.IsFalse(checkpoint.Faults.Any);
+        checkpoint.LoadForImageClassification().Dispose(); // refuses tensors that are missing, or of another shape
         Assert.AreEqual(options.StartsWith("--image-size", StringComparison.Ordinal) ? 64 : 32, ((SiglipVisionConfig)checkpoint.Config).ImageSize);
     }
 

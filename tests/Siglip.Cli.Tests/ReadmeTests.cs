@@ -63,7 +63,7 @@ public sealed partial class ReadmeTests
         string[] commands = [.. FineTuningSection().Match(Text("README.md")).Groups[1].Value.Split('\n')];
 
         Assert.HasCount(2, commands);
-        SiglipProcess.Run(folder.Path, [.. commands[0].Split(' ')[1..], "--epochs", "1"]).Succeeded();
+        SiglipProcess.Run(folder.Path, commands[0].Replace("--epochs 10", "--epochs 1", StringComparison.Ordinal).Split(' ')[1..]).Succeeded();
         Assert.Contains("samples/cifar10-new/ship/", SiglipProcess.Run(folder.Path, commands[1].Split(' ')[1..]).Succeeded().Output);
     }
 

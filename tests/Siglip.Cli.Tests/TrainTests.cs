@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Siglip.Core;
+using Siglip.MLNet;
 
 namespace Siglip.Cli.Tests;
 
@@ -173,6 +174,36 @@ public sealed class TrainTests
         Assert.Contains("missing.png' does not exist", predicted.Errors);
         Assert.Contains("2 of 10 images could not be read.", predicted.Errors);
         Assert.AreEqual(3, SiglipProcess.Run(folder.Path, "evaluate", "model.zip", images).ExitCode);
+    }
+
+    [TestMethod]
+    public void A_saved_model_of_the_image_classification_trainer_predicts_too()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images");
+        var mlContext = new MLContext();
+        IDataView rows = mlContext.Data.LoadFromEnumerable(Directory.GetFiles(images, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
+            .Select(path => new LabeledRow { ImagePath = path, Label = Path.GetFileName(Path.GetDirectoryName(path)!) }));
+        var training = new SiglipTrainingOptions { Epochs = 1, TrainedLayers = 0, ClassifierInput = SiglipClassifierInput.Mean };
+        var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label")
+            .Append(mlContext.MulticlassClassification.Trainers.SiglipImageClassification("Label", "ImagePath", new SiglipImageClassificationOptions { Model = "nano", Training = training }))
+            .Append(mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel"));
+        using (var model = pipeline.Fit(rows))
+            mlContext.Model.Save(model, rows.Schema, Path.Combine(folder.Path, "model.zip"));
+        File.WriteAllText(Path.Combine(images, "frog", "text.jpg"), "no image");
+
+        SiglipResult predicted = SiglipProcess.Run(folder.Path, "predict", "model.zip", images);
+
+        Assert.AreEqual(3, predicted.ExitCode);
+        Assert.HasCount(9, predicted.Output.TrimEnd().Split('\n'), "a heading and eight images");
+        Assert.Contains("text.jpg", predicted.Errors);
+    }
+
+    private sealed class LabeledRow
+    {
+        public string ImagePath { get; set; } = "";
+
+        public string Label { get; set; } = "";
     }
 
     private sealed class PathRow

@@ -5,7 +5,8 @@ using Siglip.MLNet;
 
 namespace Siglip.Cli;
 
-/// <summary>A saved ML.NET model that takes an image's path and gives a label: what <c>siglip train</c> writes.</summary>
+/// <summary>A saved ML.NET model that takes an image's path and gives a label: what <c>siglip train</c> writes, or a trained
+/// <see cref="SiglipImageClassificationTransformer"/> with the label's text after it.</summary>
 internal sealed class SavedModelClassifier : IImageClassifier
 {
     public const string ImagePathColumn = "ImagePath";
@@ -65,8 +66,7 @@ internal sealed class SavedModelClassifier : IImageClassifier
     public IEnumerable<(string? Label, float[] Probabilities, string? Fault)> Classify(IReadOnlyList<string> paths)
     {
         IDataView images = _mlContext.Data.LoadFromEnumerable(paths.Select(path => new ImageRow { ImagePath = path }));
-        IDataView predictions = Steps(_model).Aggregate(images, (view, step) =>
-            (step is SiglipImageFeaturizingTransformer featurizer ? featurizer.WithBadImages(BadImageHandling.Missing) : step).Transform(view));
+        IDataView predictions = Steps(_model).Aggregate(images, (view, step) => WithBadImagesMissing(step).Transform(view));
         DataViewSchema.Column label = predictions.Schema[PredictedLabelColumn], score = predictions.Schema[ScoreColumn];
         using DataViewRowCursor cursor = predictions.GetRowCursor([label, score]);
         ValueGetter<ReadOnlyMemory<char>> getLabel = cursor.GetGetter<ReadOnlyMemory<char>>(label);
@@ -87,7 +87,7 @@ internal sealed class SavedModelClassifier : IImageClassifier
     {
         try
         {
-            Steps(_model).OfType<SiglipImageFeaturizingTransformer>().FirstOrDefault()?.Embedder.Embed(path);
+            Steps(_model).Select(FeaturizerOf).FirstOrDefault(featurizer => featurizer is not null)?.Embedder.Embed(path);
             return $"'{path}' gave no probabilities; the model may be damaged.";
         }
         catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
@@ -95,6 +95,16 @@ internal sealed class SavedModelClassifier : IImageClassifier
             return e.Message;
         }
     }
+
+    private static ITransformer WithBadImagesMissing(ITransformer step) => step switch
+    {
+        SiglipImageFeaturizingTransformer featurizer => featurizer.WithBadImages(BadImageHandling.Missing),
+        SiglipImageClassificationTransformer classifier => classifier.WithBadImages(BadImageHandling.Missing),
+        _ => step,
+    };
+
+    private static SiglipImageFeaturizingTransformer? FeaturizerOf(ITransformer step) =>
+        step as SiglipImageFeaturizingTransformer ?? (step as SiglipImageClassificationTransformer)?.Featurizer;
 
     private static IEnumerable<ITransformer> Steps(ITransformer model) => model is IEnumerable<ITransformer> chain ? chain : [model];
 

@@ -55,7 +55,13 @@ internal static class TrainingCurves
         var ofTraining = new LineSeries { YAxisKey = title, Title = "training", Color = TrainingColour, StrokeThickness = 2, RenderInLegend = first };
         var ofValidation = new LineSeries
         {
-            YAxisKey = title, Title = "validation", Color = ValidationColour, StrokeThickness = 2, MarkerType = MarkerType.Circle, MarkerSize = 3, MarkerFill = ValidationColour,
+            YAxisKey = title,
+            Title = "validation",
+            Color = ValidationColour,
+            StrokeThickness = 2,
+            MarkerType = MarkerType.Circle,
+            MarkerSize = 3,
+            MarkerFill = ValidationColour,
         };
         foreach (TrainingMetrics row in rows)
         {

@@ -111,27 +111,6 @@ public sealed class EarlyStoppingTests
     }
 
     [TestMethod]
-    [DataRow(0)]
-    [DataRow(0.9)]
-    public void Low_rank_additions_of_the_best_epoch_are_merged(double emaDecay)
-    {
-        using var folder = new TemporaryFolder();
-        ImageFolderDataset dataset = ColouredImages.Write(folder.Path, imagesPerClass: 4);
-        List<float[]> weights = [];
-
-        using SiglipForImageClassification model = Train(
-            Plain with { Lora = new SiglipLoraOptions { Rank = 2 }, LearningRate = 1e-2, EmaDecay = emaDecay }, dataset, [300, 20, 1, 50, 60], (trained, state) =>
-            {
-                if (state.EndOfEpoch)
-                    weights.Add(Weights(trained));
-            });
-
-        Assert.HasCount(5, weights);
-        CollectionAssert.AreEqual(weights[2], Weights(model));
-        CollectionAssert.AreNotEqual(weights[4], Weights(model));
-    }
-
-    [TestMethod]
     public void A_state_goes_on_with_as_many_validation_images_only()
     {
         using var folder = new TemporaryFolder();
