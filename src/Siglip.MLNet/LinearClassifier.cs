@@ -13,6 +13,8 @@ internal sealed class LinearClassifier(float[] weight, float[] bias)
 
     public int Classes => bias.Length;
 
+    private bool IsFinite => weight.All(float.IsFinite) && bias.All(float.IsFinite);
+
     /// <summary>Copies the classifier of a model.</summary>
     /// <param name="stateDict">The model's; values of float32 that others own.</param>
     public static LinearClassifier From(IReadOnlyDictionary<string, Tensor> stateDict)
@@ -27,13 +29,14 @@ internal sealed class LinearClassifier(float[] weight, float[] bias)
     /// <param name="file">What is not as expected is refused before it is read.</param>
     /// <param name="classes">How many classes it must have.</param>
     /// <param name="hiddenSize">Length of what it classifies.</param>
-    /// <exception cref="FormatException">It has other tensors.</exception>
+    /// <exception cref="FormatException">It has other tensors, or values that are not finite.</exception>
     public static LinearClassifier Read(SafetensorsFile file, int classes, int hiddenSize)
     {
         Require(WeightName, [classes, hiddenSize]);
         Require(BiasName, [classes]);
         using DisposeScope scope = NewDisposeScope();
-        return From(new Dictionary<string, Tensor> { [WeightName] = file.Read(WeightName), [BiasName] = file.Read(BiasName) });
+        var classifier = From(new Dictionary<string, Tensor> { [WeightName] = file.Read(WeightName), [BiasName] = file.Read(BiasName) });
+        return classifier.IsFinite ? classifier : throw new FormatException("The saved SigLIP classifier is damaged: it has weights that are not finite.");
 
         void Require(string name, long[] shape)
         {

@@ -180,6 +180,7 @@ internal sealed class FinetuneVerb
         }
         catch (Exception e) when (e is ArgumentException or InvalidOperationException)
         {
+            log.Save(); // with the steps that led here
             string kept = progress is { SavedEpoch: > 0 } saved ? $" '{output}' holds the model of epoch {saved.SavedEpoch}." : "";
             throw new InvalidOperationException(_training.InOptionNames(e.Message.Split(" (Parameter '")[0]) + kept, e);
         }

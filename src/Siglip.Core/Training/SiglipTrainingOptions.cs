@@ -81,7 +81,7 @@ public sealed record SiglipTrainingOptions
     public SiglipAugmentationOptions Augmentation { get; init; } = new();
 
     /// <summary>Whether images that cannot be read or decoded are counted (<see cref="SiglipTrainingProgress.SkippedImages"/>) and left out, instead of ending the
-    /// training. The default is false.</summary>
+    /// training. In training another image of the epoch takes its place, so that batches keep their size; measurements go without it. The default is false.</summary>
     public bool SkipBadImages { get; init; }
 
     /// <summary>

@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Reflection;
+using System.Security.Cryptography;
 using System.Text;
 using Microsoft.ML;
 using Microsoft.ML.Data;
@@ -65,6 +66,7 @@ public sealed class SavedClassifierTests
     [DataRow("same column twice", typeof(FormatException), "its two columns have the same name, 'PredictedScore'")]
     [DataRow("patches", typeof(FormatException), "does not give the one embedding that is classified")]
     [DataRow("one bit of the classifier", typeof(FormatException), "its classifier has SHA-256")]
+    [DataRow("value that is no number", typeof(FormatException), "it has weights that are not finite")]
     [DataRow("shape of the classifier", typeof(FormatException), "no tensor 'classifier.weight' of float32 with shape [2, 16]")]
     [DataRow("no safetensors", typeof(InvalidDataException), "the saved classifier")]
     [DataRow("classifier missing", typeof(FormatException), "no entry 'Classifier'")]
@@ -97,6 +99,11 @@ public sealed class SavedClassifierTests
                 break;
             case "one bit of the classifier":
                 Edit(classifier, bytes => bytes[^1] ^= 1);
+                break;
+            case "value that is no number": // with the right hash
+                string before = Sha256(classifier);
+                Edit(classifier, bytes => BitConverter.TryWriteBytes(bytes.AsSpan(bytes.Length - 4), float.NaN));
+                Edit(key, bytes => Replace(bytes, Encoding.Unicode.GetBytes(before), Encoding.Unicode.GetBytes(Sha256(classifier))));
                 break;
             case "no safetensors":
                 Edit(classifier, bytes => bytes.AsSpan(0, 8).Fill(0xFF));
@@ -163,6 +170,8 @@ public sealed class SavedClassifierTests
         Assert.IsGreaterThanOrEqualTo(0, at);
         to.CopyTo(bytes.AsSpan(at));
     }
+
+    private static string Sha256(ZipArchiveEntry entry) => Convert.ToHexStringLower(SHA256.HashData(Bytes(entry)));
 
     private static byte[] Bytes(ZipArchiveEntry entry)
     {
