@@ -30,12 +30,13 @@ public static partial class TorchNative
             return;
 
         var owner = typeof(torch).Assembly; // typeof does not run torch's static constructor
-        if (!NativeLibrary.TryLoad("torch_cpu", owner, null, out _))
+        bool hasTorch = NativeLibrary.TryLoad("torch_cpu", owner, null, out _); // the system's own, if the application has none
+        if (!hasTorch || (!NativeLibrary.TryLoad("LibTorchSharp", owner, null, out _) && FindNative(LibTorchSharpFile()) is null))
             throw new DllNotFoundException(
                 "The native libraries of libtorch were not found. Add ONE of the packages TorchSharp-cpu, TorchSharp-cuda-linux or "
                 + $"TorchSharp-cuda-windows, version {owner.GetName().Version?.ToString(3)}, to the application's project.");
 
-        NativeLibrary.Load("LibTorchSharp", owner, null);
+        NativeLibrary.Load("LibTorchSharp", owner, null); // throws with the reason if the file is there and does not load
         try
         {
             RuntimeHelpers.RunClassConstructor(typeof(torch).TypeHandle);
@@ -84,6 +85,9 @@ public static partial class TorchNative
             return _patched = LoadFromMemory(image) is var handle and not 0 ? handle : LoadFromTemporaryFile(image);
         }
     }
+
+    private static string LibTorchSharpFile() =>
+        OperatingSystem.IsWindows() ? "LibTorchSharp.dll" : OperatingSystem.IsMacOS() ? "libLibTorchSharp.dylib" : ShimFile;
 
     private static string? FindNative(string file)
     {
