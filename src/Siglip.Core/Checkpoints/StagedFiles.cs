@@ -130,7 +130,9 @@ internal sealed partial class StagedFiles : IDisposable
     }
 
     // What .NET throws for a file that is larger than the file system or a limit of the process allows, such as one of 4 GiB on FAT32.
-    private static bool IsTooLarge(Exception e) => e is ArgumentOutOfRangeException && e.TargetSite?.DeclaringType == typeof(RandomAccess);
+    // Which of the methods in System.IO it comes from depends on what was inlined.
+    private static bool IsTooLarge(Exception e) =>
+        e is ArgumentOutOfRangeException && e.TargetSite?.DeclaringType?.Namespace?.StartsWith("System.IO", StringComparison.Ordinal) == true;
 
     // Without the temporary name, which says nothing to the user.
     private static string Reason(Exception e, string? folder) => e switch
