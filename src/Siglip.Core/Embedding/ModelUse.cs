@@ -68,15 +68,18 @@ internal sealed class ModelUse : IDisposable
     /// <param name="dtype">The type in which they are written.</param>
     public IReadOnlyList<SafetensorsPart> ToParts(ScalarType dtype)
     {
+        const string OfEncoder = ExpectedTensors.Prefix + "encoder.";
         SiglipEncoder encoder = EncoderOf(Model);
         SiglipVisionConfigBase config = Model is SiglipVisionModel model ? model.Config : ((Siglip2VisionModel)Model).Config;
-        var shapes = ExpectedTensors.OfVisionModel(config).ToDictionary(tensor => ExpectedTensors.Prefix + tensor.Name, tensor => tensor.Shape);
-        return [.. Model.state_dict().Select(entry => new SafetensorsPart(entry.Key, dtype, shapes[entry.Key], stream =>
-        {
-            using var noGradients = no_grad();
-            using DisposeScope scope = NewDisposeScope();
-            SafetensorsFile.ToPart(entry.Key, encoder.Unpack(entry.Value) ?? entry.Value, dtype).WriteBytes(stream);
-        }))];
+        Dictionary<string, Tensor> unpacked = Model.state_dict();
+        return [.. ExpectedTensors.OfVisionModel(config).Select(tensor => (Name: ExpectedTensors.Prefix + tensor.Name, tensor.Shape)).Select(tensor =>
+            unpacked.TryGetValue(tensor.Name, out Tensor? value)
+                ? SafetensorsFile.ToPart(tensor.Name, value, dtype)
+                : new SafetensorsPart(tensor.Name, dtype, tensor.Shape, stream =>
+                {
+                    using Tensor weight = encoder.Unpack(tensor.Name[OfEncoder.Length..]);
+                    SafetensorsFile.ToPart(tensor.Name, weight, dtype).WriteBytes(stream);
+                }))];
     }
 
     public void Dispose()
