@@ -34,7 +34,7 @@ internal sealed class ModelUse : IDisposable
         precision?.CheckDevice(device);
         Prepare(model, precision?.OfModules(), device);
         if (precision == SiglipPrecision.Int8)
-            EncoderOf(model).Pack(int8: true);
+            EncoderOf(model).PackFor(SiglipPrecision.Int8, device);
         return new ModelUse(new Loaded(null) { Model = model, Users = 1 });
     }
 
@@ -123,8 +123,7 @@ internal sealed class ModelUse : IDisposable
         try
         {
             Prepare(model, ofModules, device);
-            if (device.type == DeviceType.CPU && TorchOperators.ArePackable(ofModules.ToDtype()))
-                EncoderOf(model).Pack(precision == SiglipPrecision.Int8);
+            EncoderOf(model).PackFor(precision, device);
             return model;
         }
         catch
