@@ -44,6 +44,11 @@ public sealed record SiglipImageEmbedderOptions
     /// <summary>Whether images are turned as their EXIF data say. The default is false, as in transformers' image processor.</summary>
     public bool ApplyExifOrientation { get; init; }
 
+    /// <summary>Whether the codec reduces large JPEG images while it decodes them, to a half, a fourth or an eighth, as far as that leaves at least twice the
+    /// model's pixels on each side: faster, with embeddings that differ a little. The pixels are those of Pillow's <c>Image.draft</c>, as in its
+    /// <c>thumbnail</c>. Other images are decoded in full. The default is false.</summary>
+    public bool FastDecode { get; init; }
+
     /// <summary>Whether an image that cannot be read gives an embedding of NaN, with the reason, instead of ending the sequence of
     /// <c>EmbedAsync</c>. The default is false.</summary>
     public bool BadImagesAreMissing { get; init; }

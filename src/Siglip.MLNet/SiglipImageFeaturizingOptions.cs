@@ -87,6 +87,11 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>The default is false, as in transformers' image processor.</value>
     public bool ApplyExifOrientation { get; init; }
 
+    /// <summary>Whether the codec reduces large JPEG images while it decodes them, to a half, a fourth or an eighth, as far as that leaves at least twice the
+    /// model's pixels on each side: faster, with embeddings that differ a little. It has no effect on an <c>MLImage</c>. It is part of a saved model.</summary>
+    /// <value>The default is false.</value>
+    public bool FastDecode { get; init; }
+
     /// <summary>Ends the reading of embeddings before the next batch, with an <see cref="OperationCanceledException"/>: that of a trainer, too, which reads them while
     /// it fits (some trainers put it into an <see cref="AggregateException"/>). It is not part of a saved model.</summary>
     /// <value>The default is never canceled.</value>

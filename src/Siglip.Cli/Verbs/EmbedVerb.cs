@@ -32,7 +32,7 @@ internal static class EmbedVerb
         var command = new Command("embed", "Turn images into embeddings.")
         {
             inputs, output, paths, kind, model, batchSize, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
-            checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, normalize, onError, shard,
+            checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, checkpoint.FastDecode, normalize, onError, shard,
         };
         command.SetAction(async (parsed, cancellationToken) => await RunAsync(
             parsed.GetRequiredValue(inputs), parsed.GetRequiredValue(output), parsed.GetValue(paths), parsed.GetRequiredValue(model),

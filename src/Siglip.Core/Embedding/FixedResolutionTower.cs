@@ -59,11 +59,14 @@ internal sealed class FixedResolutionTower : VisionTower
         return adapted;
     }
 
-    public override SiglipPatchGrid Preprocess(RgbImage image, Span<float> pixelValues)
+    public override SiglipPatchGrid Preprocess(PixelRows image, Span<float> pixelValues)
     {
         _processor.Preprocess(image, pixelValues);
         return _grid;
     }
+
+    public override (int Width, int Height)? SizeFor(int width, int height) =>
+        _processor.Config.DoResize ? (_processor.Config.Width, _processor.Config.Height) : null;
 
     public override (Tensor Patches, Tensor? Pooled, Tensor? Mean) Forward(
         Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, Device device, SiglipEmbeddingOutputs outputs)

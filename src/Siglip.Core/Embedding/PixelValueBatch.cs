@@ -18,7 +18,14 @@ internal sealed class PixelValueBatch(VisionTower tower)
     }
 
     /// <summary>Fills a slot with an image. Different slots may be filled at once.</summary>
-    public void Preprocess(int slot, RgbImage image) => _grids[slot] = tower.Preprocess(image, ValuesOf(slot));
+    public void Preprocess(int slot, PixelRows image) => _grids[slot] = tower.Preprocess(image, ValuesOf(slot));
+
+    /// <inheritdoc cref="Preprocess(int, PixelRows)"/>
+    public void Preprocess(int slot, RgbImage image)
+    {
+        using var rows = new ImageRows(image);
+        Preprocess(slot, rows);
+    }
 
     /// <summary>Fills a slot that has no image, so that the others' numbers do not depend on an older batch.</summary>
     public void Clear(int slot)

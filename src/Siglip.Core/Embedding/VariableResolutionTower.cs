@@ -44,7 +44,15 @@ internal sealed class VariableResolutionTower : VisionTower
         return adapted;
     }
 
-    public override SiglipPatchGrid Preprocess(RgbImage image, Span<float> pixelValues) => _processor.Preprocess(image, pixelValues);
+    public override SiglipPatchGrid Preprocess(PixelRows image, Span<float> pixelValues) => _processor.Preprocess(image, pixelValues);
+
+    public override (int Width, int Height)? SizeFor(int width, int height)
+    {
+        if (!_processor.Config.DoResize)
+            return null;
+        SiglipPatchGrid grid = _processor.GetPatchGrid(height, width);
+        return (grid.Columns * _processor.Config.PatchSize, grid.Rows * _processor.Config.PatchSize);
+    }
 
     public override (Tensor Patches, Tensor? Pooled, Tensor? Mean) Forward(
         Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, Device device, SiglipEmbeddingOutputs outputs)

@@ -86,10 +86,15 @@ internal abstract class VisionTower(ModelUse use) : IDisposable
                 : throw new NotSupportedException($"{adapted.GetType()}");
 
     /// <summary>Makes pixel values of one image.</summary>
-    /// <param name="image">Any size that the preprocessing takes.</param>
+    /// <param name="image">None of its rows may have been handed out.</param>
     /// <param name="pixelValues">As many as <see cref="PixelValueCount"/> says.</param>
     /// <returns>The image's patches.</returns>
-    public abstract SiglipPatchGrid Preprocess(RgbImage image, Span<float> pixelValues);
+    /// <exception cref="ArgumentException">The preprocessing does not take the image.</exception>
+    /// <exception cref="InvalidDataException">The pixels are damaged.</exception>
+    public abstract SiglipPatchGrid Preprocess(PixelRows image, Span<float> pixelValues);
+
+    /// <summary>The size to which images of a given size are resized, in pixels; null if they are not.</summary>
+    public abstract (int Width, int Height)? SizeFor(int width, int height);
 
     /// <summary>One forward pass.</summary>
     /// <param name="pixelValues">[count, <see cref="PixelValueCount"/>], on the CPU.</param>
