@@ -12,9 +12,8 @@ namespace Siglip.Core;
 /// <remarks>The same numbers as transformers' SiglipImageProcessor and SiglipVisionModel, up to the rounding of float32.</remarks>
 public sealed class SiglipImageEmbedder : IDisposable
 {
-    private readonly VisionTower _tower;
+    private readonly VisionTower[] _towers; // of one model, one on each device
     private readonly SiglipImageEmbedderOptions _options;
-    private readonly Device _device;
     private readonly Lock _lifetime = new();
     private int _passesInFlight;
     private bool _disposed;
@@ -29,7 +28,7 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// not exist.</exception>
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public SiglipImageEmbedder(SiglipVisionModel model, SiglipImageProcessorConfig processorConfig, SiglipImageEmbedderOptions? options = null)
-        : this(VisionTower.Of(model, processorConfig, options ?? new SiglipImageEmbedderOptions()), options ?? new SiglipImageEmbedderOptions())
+        : this([VisionTower.Of(model, processorConfig, options ?? new SiglipImageEmbedderOptions())], options ?? new SiglipImageEmbedderOptions())
     {
     }
 
@@ -42,18 +41,17 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// not exist.</exception>
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public SiglipImageEmbedder(Siglip2VisionModel model, Siglip2ImageProcessorConfig processorConfig, SiglipImageEmbedderOptions? options = null)
-        : this(VisionTower.Of(model, processorConfig, options ?? new SiglipImageEmbedderOptions()), options ?? new SiglipImageEmbedderOptions())
+        : this([VisionTower.Of(model, processorConfig, options ?? new SiglipImageEmbedderOptions())], options ?? new SiglipImageEmbedderOptions())
     {
     }
 #pragma warning restore RS0026
 
-    private SiglipImageEmbedder(VisionTower tower, SiglipImageEmbedderOptions options)
+    private SiglipImageEmbedder(VisionTower[] towers, SiglipImageEmbedderOptions options)
     {
-        _tower = tower;
+        _towers = towers;
         _options = options;
-        _device = TorchDevice.Find(options.Device);
         Output = OutputOf(options, Config);
-        Reading = new ImageReading(options.ApplyExifOrientation, options.FastDecode ? tower.SizeFor : null);
+        Reading = new ImageReading(options.ApplyExifOrientation, options.FastDecode ? First.SizeFor : null);
     }
 
     /// <summary>Loads a model, with fixed or variable resolution, and its preprocessing. Embedders of equal weights, precision and device share one model in
@@ -75,28 +73,30 @@ public sealed class SiglipImageEmbedder : IDisposable
         new(VisionTower.Load(checkpoint, options), options);
 
     /// <summary>The model's sizes: a <see cref="SiglipVisionConfig"/>, or a <see cref="Siglip2VisionConfig"/> if it has variable resolution.</summary>
-    public SiglipVisionConfigBase Config => _tower.Config;
+    public SiglipVisionConfigBase Config => First.Config;
 
     /// <summary>How images become pixel values, with what the options change of it: a <see cref="SiglipImageProcessorConfig"/>, or a
     /// <see cref="Siglip2ImageProcessorConfig"/> if the model has variable resolution.</summary>
-    public SiglipImageProcessorConfigBase ProcessorConfig => _tower.ProcessorConfig;
+    public SiglipImageProcessorConfigBase ProcessorConfig => First.ProcessorConfig;
 
     /// <summary>The most patches of an image; with fixed resolution the patches of every image.</summary>
-    public int PatchCount => _tower.PatchCount;
+    public int PatchCount => First.PatchCount;
 
     /// <summary>The embedding that <c>Embed</c> and <c>EmbedAsync</c> return.</summary>
     public SiglipEmbeddingOutputs Output { get; }
 
-    internal nn.Module Model => _tower.Model;
+    internal nn.Module Model => First.Model;
+
+    private VisionTower First => _towers[0];
 
     /// <summary>How image files are read.</summary>
     internal ImageReading Reading { get; }
 
     /// <inheritdoc cref="ModelUse.ModelSha256"/>
-    internal string? ModelSha256 => _tower.ModelSha256;
+    internal string? ModelSha256 => First.ModelSha256;
 
     /// <inheritdoc cref="ModelUse.IsShared"/>
-    internal bool SharesModel => _tower.SharesModel;
+    internal bool SharesModel => First.SharesModel;
 
     /// <summary>Number of float values that one image's embedding has; for patch embeddings of a model with variable resolution, those of the most
     /// patches.</summary>
@@ -212,7 +212,7 @@ public sealed class SiglipImageEmbedder : IDisposable
                 return; // the last pass frees the model
         }
 
-        _tower.Dispose();
+        DisposeTowers();
     }
 
     /// <summary>Checks that the model has the embeddings.</summary>
@@ -236,7 +236,7 @@ public sealed class SiglipImageEmbedder : IDisposable
         CheckHead(config, output);
     }
 
-    internal PixelValueBatch CreateBatch() => new(_tower);
+    internal PixelValueBatch CreateBatch() => new(First, First.TakesLevels && First.Device.type != DeviceType.CPU);
 
     /// <summary>One forward pass.</summary>
     /// <param name="batch">Preprocessed images.</param>
@@ -251,17 +251,21 @@ public sealed class SiglipImageEmbedder : IDisposable
             using var noGradients = inference_mode();
             using DisposeScope scope = NewDisposeScope();
             ReadOnlySpan<SiglipPatchGrid> grids = batch.Grids(count);
+            var shares = new (Tensor Patches, Tensor? Pooled, Tensor? Mean)[Math.Min(_towers.Length, count)];
+            for (int i = 0, first = 0; i < shares.Length; i++) // GPUs compute beside each other, as nothing here waits for them
+            {
+                int size = (count - first) / (shares.Length - i);
+                shares[i] = _towers[i].Forward(batch.ToTensor(first, size, _towers[i].Device), grids.Slice(first, size), outputs);
+                first += size;
+            }
 
-            // A copy in torch's own memory: that of an array is aligned as it happens to be, which decides how sums are added up, and so the last bit.
-            Tensor pixelValues = tensor(batch.Values(count), [count, _tower.PixelValueCount]).clone();
-            (Tensor patches, Tensor? pooled, Tensor? mean) = _tower.Forward(pixelValues, grids, _device, outputs);
             return new SiglipImageEmbeddings(
                 count,
                 Config.HiddenSize,
                 grids.ToArray(),
-                outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings) ? ToArray(patches) : null,
-                pooled is null ? null : ToArray(pooled),
-                mean is null ? null : ToArray(mean));
+                outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings) ? ToArray([.. shares.Select(share => share.Patches)]) : null,
+                outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding) ? ToArray([.. shares.Select(share => share.Pooled!)]) : null,
+                outputs.HasFlag(SiglipEmbeddingOutputs.MeanPatchEmbedding) ? ToArray([.. shares.Select(share => share.Mean!)]) : null);
         }
         finally
         {
@@ -274,7 +278,7 @@ public sealed class SiglipImageEmbedder : IDisposable
     internal int BatchesAhead(int batchSize)
     {
         const long MaxBytes = 256 << 20;
-        long wanted = (2L * Environment.ProcessorCount) / batchSize, allowed = MaxBytes / ((long)batchSize * _tower.PixelValueCount * sizeof(float));
+        long wanted = (2L * Environment.ProcessorCount) / batchSize, allowed = MaxBytes / ((long)batchSize * First.PixelValueCount * sizeof(float));
         return (int)Math.Max(1, Math.Min(wanted, allowed));
     }
 
@@ -407,12 +411,13 @@ public sealed class SiglipImageEmbedder : IDisposable
 
     private sealed record Batch(PixelValueBatch Images, Exception?[] Errors, AwaitedLoop Preparation);
 
-    private float[] ToArray(Tensor embeddings)
+    private float[] ToArray(Tensor[] shares)
     {
-        embeddings = embeddings.to(float32);
+        Tensor[] values = [.. shares.Select(share => share.to(float32).cpu())];
+        Tensor embeddings = values is [var only] ? only : cat(values); // [batch, …]
         if (_options.Normalize)
             embeddings = nn.functional.normalize(embeddings, dim: -1);
-        return embeddings.cpu().contiguous().data<float>().ToArray();
+        return embeddings.contiguous().data<float>().ToArray();
     }
 
     private static SiglipEmbeddingOutputs OutputOf(SiglipImageEmbedderOptions options, SiglipVisionConfigBase config) =>
@@ -420,7 +425,7 @@ public sealed class SiglipImageEmbedder : IDisposable
 
     // As many as their pixel values and the embeddings fit into one array each.
     private int MaxCount(SiglipEmbeddingOutputs outputs) =>
-        Array.MaxLength / Math.Max(_tower.PixelValueCount, outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings)
+        Array.MaxLength / Math.Max(First.PixelValueCount, outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings)
             ? GetLength(SiglipEmbeddingOutputs.PatchEmbeddings) : Config.HiddenSize);
 
     private static void CheckSingle(SiglipEmbeddingOutputs output)
@@ -455,6 +460,8 @@ public sealed class SiglipImageEmbedder : IDisposable
                 return;
         }
 
-        _tower.Dispose();
+        DisposeTowers();
     }
+
+    private void DisposeTowers() => Array.ForEach(_towers, tower => tower.Dispose());
 }

@@ -10,7 +10,8 @@ public sealed record SiglipImageEmbedderOptions
     /// <summary>The number of images in one forward pass of <c>EmbedAsync</c>. At least 1; the default is 16.</summary>
     public int BatchSize { get; init; } = 16;
 
-    /// <summary>Where the model computes: <c>cpu</c> (the default), <c>cuda</c> or <c>cuda:1</c>.</summary>
+    /// <summary>Where the model computes: <c>cpu</c> (the default), <c>cuda</c> or <c>cuda:1</c>; several, separated by commas, or <c>cuda:all</c> for all GPUs.
+    /// Of several devices each has a model of its own, and every batch is shared out between them.</summary>
     public string Device { get; init; } = "cpu";
 
     /// <summary>The floating-point type in which the model computes. The default, null, leaves a model that is taken over as it is, and loads a

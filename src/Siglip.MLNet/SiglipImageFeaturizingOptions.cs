@@ -36,8 +36,13 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>The default, null, means <c>MLContext.GpuDeviceId</c> and <c>MLContext.FallbackToCpu</c>; the CPU if that is null too.</value>
     public int? GpuDeviceId { get; init; }
 
-    /// <summary>Whether the CPU computes where the CUDA device of <see cref="GpuDeviceId"/> is missing; otherwise that is an error. Without
-    /// effect if no device is given there. It is not part of a saved model.</summary>
+    /// <summary>Whether all CUDA devices of the machine compute, each with a model of its own: every batch is shared out between them, so
+    /// <see cref="BatchSize"/> should grow with their number. Not together with <see cref="GpuDeviceId"/>. It is not part of a saved model.</summary>
+    /// <value>The default is false.</value>
+    public bool UseAllGpus { get; init; }
+
+    /// <summary>Whether the CPU computes where the CUDA device of <see cref="GpuDeviceId"/>, or any for <see cref="UseAllGpus"/>, is missing; otherwise that is
+    /// an error. Without effect if neither is given. It is not part of a saved model.</summary>
     /// <value>The default is false.</value>
     public bool FallbackToCpu { get; init; }
 

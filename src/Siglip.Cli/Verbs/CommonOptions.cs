@@ -24,6 +24,13 @@ internal static class CommonOptions
         DefaultValueFactory = _ => "cpu",
     };
 
+    public static Option<string> Devices()
+    {
+        Option<string> option = Device();
+        option.Description = "Where the model computes: cpu, cuda, cuda:N, several of them separated by commas, or cuda:all, which share every batch.";
+        return option;
+    }
+
     public static Option<int> BatchSize()
     {
         var option = new Option<int>("--batch-size") { Description = "Images in one forward pass.", DefaultValueFactory = _ => 16 };

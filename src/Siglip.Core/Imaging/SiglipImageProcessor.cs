@@ -32,6 +32,9 @@ public sealed class SiglipImageProcessor
     /// <summary>Whose numbers it gives.</summary>
     public SiglipImageBackend Backend { get; }
 
+    /// <summary>Each grey level's pixel values.</summary>
+    internal PixelValueTable Table => _table;
+
     /// <summary>Number of pixel values of one image: 3 × height × width.</summary>
     public int PixelValueCount => Channels * Config.Height * Config.Width;
 
