@@ -37,7 +37,7 @@ internal sealed class ImageBatch
         _images = transformer.Embedder.CreateBatch();
         _outputs = outputs;
         (_column, _valueName) = (schema.Source.Name, schema.ValueName);
-        _source = ImageSource.Create(getter, schema.SourceKind, transformer.Settings);
+        _source = ImageSource.Create(getter, schema.SourceKind, transformer.Settings.ImageFolder, transformer.Embedder.Reading);
     }
 
     /// <summary>Takes over the current row's image. If its getter fails, then that is an error of this row's embedding.</summary>
@@ -208,7 +208,11 @@ internal sealed class ImageBatch
     {
         if (_owners[slot] != slot || _places[slot] < 0)
             return;
-        Try(slot, () => _images.Preprocess(_places[slot], _source.Decode(slot)));
+        Try(slot, () =>
+        {
+            using PixelRows rows = _source.Open(slot);
+            _images.Preprocess(_places[slot], rows);
+        });
         if (_faults[slot] is not null)
             _images.Clear(_places[slot]);
     }

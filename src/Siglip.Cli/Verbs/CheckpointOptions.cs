@@ -43,6 +43,11 @@ internal sealed class CheckpointOptions
 
     public Option<bool> ApplyExifOrientation { get; } = new("--apply-exif-orientation") { Description = "Turn photos as their EXIF data say." };
 
+    public Option<bool> FastDecode { get; } = new("--fast-decode")
+    {
+        Description = "Let the codec reduce large JPEG images while it decodes them: faster, with embeddings that differ a little.",
+    };
+
     /// <summary>What the command line says; the default for options that the verb does not have.</summary>
     public CheckpointSettings Read(ParseResult parsed) => new()
     {
@@ -52,6 +57,7 @@ internal sealed class CheckpointOptions
         InterpolatePositionEncoding = parsed.GetValue(InterpolatePositionEncoding),
         MaxNumPatches = parsed.GetValue(MaxNumPatches),
         ApplyExifOrientation = parsed.GetValue(ApplyExifOrientation),
+        FastDecode = parsed.GetValue(FastDecode),
     };
 
     private static (int Height, int Width)? ParseSize(string? text)

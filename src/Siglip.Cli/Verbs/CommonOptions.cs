@@ -9,17 +9,27 @@ namespace Siglip.Cli;
 /// <summary>Options that several verbs share.</summary>
 internal static class CommonOptions
 {
+    /// <summary>The option of all verbs that compute.</summary>
+    public const string DeviceName = "--device";
+
     public static Option<string> Model() => new("--model")
     {
         Description = "The checkpoint: a folder with config.json, preprocessor_config.json and model.safetensors, or nano, the bundled model.",
         DefaultValueFactory = _ => "nano",
     };
 
-    public static Option<string> Device() => new("--device")
+    public static Option<string> Device() => new(DeviceName)
     {
         Description = "Where the model computes: cpu, cuda or cuda:N.",
         DefaultValueFactory = _ => "cpu",
     };
+
+    public static Option<string> Devices()
+    {
+        Option<string> option = Device();
+        option.Description = "Where the model computes: cpu, cuda, cuda:N, several of them separated by commas, or cuda:all, which share every batch.";
+        return option;
+    }
 
     public static Option<int> BatchSize()
     {

@@ -26,7 +26,7 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
 
         vision_model = new SiglipVisionTransformer(config);
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
-        classifier = nn.Linear(config.HiddenSize, labels.Count);
+        classifier = Initialization.NewLinear(config.HiddenSize, labels.Count);
         RegisterComponents();
         nn.init.normal_(classifier.weight!, 0, 1 / Math.Sqrt(config.HiddenSize));
         nn.init.zeros_(classifier.bias!);
