@@ -18,7 +18,7 @@ internal sealed class CheckpointOptions
 
     public Option<string?> Precision { get; } = new("--precision")
     {
-        Description = "The floating-point type in which the model computes: float32 (the default), bfloat16 or float16. Results are float32.",
+        Description = "What the model computes in: float32 (the default), bfloat16, float16, or int8 (matrix products of 8-bit integers, on the CPU). Results are float32.",
     };
 
     public Option<string?> ImageBackend { get; } = new("--image-backend")

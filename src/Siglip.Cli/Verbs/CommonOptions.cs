@@ -91,12 +91,15 @@ internal static class CommonOptions
     }
 
     /// <summary>Takes the name of a precision; others are wrong usage.</summary>
-    public static TOption Precision<TOption>(this TOption option)
+    public static TOption Precision<TOption>(this TOption option, bool int8 = true)
         where TOption : Option
     {
-        option.HelpName = "float32|bfloat16|float16";
-        option.CompletionSources.Add("float32", "bfloat16", "float16");
-        return option.Expect(text => PrecisionOf(text) is not null, "float32, bfloat16 or float16 (or fp32, bf16, fp16)");
+        string[] names = [.. ((string[])["float32", "bfloat16", "float16", "int8"]).Where(name => int8 || name != "int8")];
+        option.HelpName = string.Join('|', names);
+        option.CompletionSources.Add(names);
+        return option.Expect(
+            text => PrecisionOf(text) is { } precision && (int8 || precision != SiglipPrecision.Int8),
+            $"{string.Join(", ", names[..^1])} or {names[^1]} (or fp32, bf16, fp16)");
     }
 
     /// <summary>The precision of a name, whatever its case; null if there is none of that name.</summary>
@@ -105,6 +108,7 @@ internal static class CommonOptions
         "float32" or "fp32" => SiglipPrecision.Float32,
         "bfloat16" or "bf16" => SiglipPrecision.BFloat16,
         "float16" or "fp16" => SiglipPrecision.Float16,
+        "int8" => SiglipPrecision.Int8,
         _ => null,
     };
 

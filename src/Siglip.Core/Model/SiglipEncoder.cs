@@ -8,13 +8,16 @@ namespace Siglip.Core;
 /// <remarks>Source: transformers, modeling_siglip.py, class SiglipEncoder.</remarks>
 public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
 {
+    private readonly SiglipVisionConfigBase _config;
     private readonly ModuleList<SiglipEncoderLayer> layers;
+    private PackedEncoder? _packed;
+    private Dictionary<string, Tensor> _packedParameters = [];
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
     public SiglipEncoder(SiglipVisionConfigBase config) : base(ModuleConfig.Name(nameof(SiglipEncoder)))
     {
-        ModuleConfig.Check(config);
+        _config = ModuleConfig.Check(config);
         layers = nn.ModuleList([.. Enumerable.Range(0, config.NumHiddenLayers).Select(_ => new SiglipEncoderLayer(config))]);
         RegisterComponents();
     }
@@ -31,6 +34,8 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
     public Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
     {
         ArgumentNullException.ThrowIfNull(hiddenStates);
+        if (_packed is not null)
+            return _packed.Forward(hiddenStates, attentionMask);
         using DisposeScope scope = NewDisposeScope();
         Tensor current = hiddenStates.alias();
         foreach (SiglipEncoderLayer layer in layers)
@@ -41,6 +46,23 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
 
         return current.MoveToOuterDisposeScope();
     }
+
+    /// <summary>Lays the weights out for inference, where there are kernels for that. From then on the layers compute all together only, and their weights are those of
+    /// <see cref="Unpack"/>.</summary>
+    /// <param name="precision">In what to compute; the parameters are of <see cref="SiglipPrecisionDtype.OfModules"/>.</param>
+    /// <param name="device">Where the parameters are.</param>
+    internal void PackFor(SiglipPrecision precision, Device device)
+    {
+        if (device.type != DeviceType.CPU || !TorchOperators.ArePackable(precision.OfModules().ToDtype()))
+            return;
+        _packedParameters = state_dict();
+        EncoderLayerParts[] parts = [.. layers.Select(layer => layer.Parts)];
+        _packed = precision == SiglipPrecision.Int8 ? new Int8Encoder(parts, _config) : new FloatEncoder(parts, _config);
+    }
+
+    /// <summary>The weight that a parameter had before it was packed, or in 8 bits what it is computed with.</summary>
+    /// <param name="name">In the encoder's state dict, where packed parameters are missing.</param>
+    internal Tensor Unpack(string name) => _packed!.Unpack(_packedParameters[name])!;
 
     internal void InitializeMimetic()
     {
@@ -74,5 +96,13 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
         }
 
         return hiddenStates;
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _packed?.Dispose();
+        base.Dispose(disposing);
     }
 }

@@ -88,6 +88,8 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
     /// <returns>[batch, labels].</returns>
     internal Tensor Classify(Tensor embeddings) => classifier.call(embeddings);
 
+    internal SiglipEncoder Encoder => vision_model.Encoder;
+
     // [batch, labels]
     private Tensor OfMean(Tensor pixelValues, SiglipForwardOptions options)
     {
