@@ -30,6 +30,7 @@ public sealed class SaveLoadTests
             BadImages = BadImageHandling.Missing,
             Normalize = true,
             ApplyExifOrientation = true,
+            FastDecode = true,
         };
         using var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data);
         using var loaded = (SiglipImageFeaturizingTransformer)EstimatorWorkout.SaveAndLoad(_mlContext, model, data.Schema);
