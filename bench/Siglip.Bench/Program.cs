@@ -8,5 +8,6 @@ var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison a
     SavedModelBenchmark.Create(),
     SoakBenchmark.Create(),
     TrainStepBenchmark.Create(),
+    PipelineBenchmark.Create(),
 };
 return await root.Parse(args).InvokeAsync();
