@@ -9,5 +9,6 @@ var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison a
     SoakBenchmark.Create(),
     TrainStepBenchmark.Create(),
     StartupBenchmark.Create(),
+    PipelineBenchmark.Create(),
 };
 return await root.Parse(args).InvokeAsync();
