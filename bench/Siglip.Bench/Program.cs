@@ -8,5 +8,7 @@ var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison a
     SavedModelBenchmark.Create(),
     SoakBenchmark.Create(),
     TrainStepBenchmark.Create(),
+    ModelsBenchmark.Create(),
+    Peer.Create(),
 };
 return await root.Parse(args).InvokeAsync();

@@ -1,0 +1,59 @@
+using System.Runtime.InteropServices;
+using Siglip.Core;
+using Siglip.Core.Tests;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Siglip.Bench;
+
+/// <summary>A folder with one model and one batch for all peers: a checkpoint, and the pixel values as raw float32.</summary>
+internal sealed class PeerModel : IDisposable
+{
+    private const string PixelValuesFile = "pixel_values.bin";
+
+    private PeerModel(string folder, SiglipVisionConfig config) => (Folder, Config) = (folder, config);
+
+    public string Folder { get; }
+
+    public SiglipVisionConfig Config { get; }
+
+    /// <summary>GFLOP of one image.</summary>
+    public double Gflop => 1e-9 * Arithmetic.Operations(Config, Config.ImageSize);
+
+    /// <summary>The bundled model in float32, and images as they come.</summary>
+    public static PeerModel OfNano(int images)
+    {
+        using SiglipCheckpoint nano = SiglipCheckpoint.Open("nano");
+        using SiglipVisionModel model = nano.LoadVisionModel(SiglipPrecision.Float32);
+        return Write(model, (SiglipImageProcessorConfig)nano.ProcessorConfig, images);
+    }
+
+    /// <summary>Weights by formula.</summary>
+    public static PeerModel OfFormula(SiglipVisionConfig config, int images)
+    {
+        using SiglipVisionModel model = FormulaWeights.CreateModel(config);
+        return Write(model, new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize }, images);
+    }
+
+    /// <summary>The pixel values of the first images.</summary>
+    /// <returns>[batch, channels, height, width], row-major.</returns>
+    public static float[] ReadPixelValues(string folder, int batch, SiglipVisionConfig config)
+    {
+        var values = new float[batch * config.NumChannels * config.ImageSize * config.ImageSize];
+        using FileStream stream = File.OpenRead(Path.Combine(folder, PixelValuesFile));
+        stream.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()));
+        return values;
+    }
+
+    public void Dispose() => Directory.Delete(Folder, recursive: true);
+
+    private static PeerModel Write(SiglipVisionModel model, SiglipImageProcessorConfig processor, int images)
+    {
+        string folder = Directory.CreateTempSubdirectory("siglip-bench-").FullName;
+        model.SavePretrained(folder, processor);
+        using Tensor pixelValues = FormulaWeights.PixelValues(images, model.Config);
+        using FileStream stream = File.Create(Path.Combine(folder, PixelValuesFile));
+        stream.Write(pixelValues.bytes);
+        return new PeerModel(folder, model.Config);
+    }
+}
