@@ -12,7 +12,7 @@ internal sealed class Peer : IDisposable
     private const string Verb = "peer";
 
     // Passive: threads that wait actively would take the processor from the process whose turn it is.
-    private static readonly Dictionary<string, string> Environment = new() { ["OMP_WAIT_POLICY"] = "passive" };
+    public static readonly IReadOnlyDictionary<string, string> Environment = new Dictionary<string, string> { ["OMP_WAIT_POLICY"] = "passive" };
 
     private readonly AnsweringProcess _process;
 

@@ -20,16 +20,19 @@ internal sealed class PeerModel : IDisposable
     /// <summary>GFLOP of one image.</summary>
     public double Gflop => 1e-9 * Arithmetic.Operations(Config, Config.ImageSize);
 
-    /// <summary>The bundled model in float32, and images as they come.</summary>
-    public static PeerModel OfNano(int images)
+    /// <summary>The bundled model in float32.</summary>
+    /// <param name="images">In the batch; 0 for none.</param>
+    public static PeerModel OfNano(int images = 0)
     {
         using SiglipCheckpoint nano = SiglipCheckpoint.Open("nano");
         using SiglipVisionModel model = nano.LoadVisionModel(SiglipPrecision.Float32);
         return Write(model, (SiglipImageProcessorConfig)nano.ProcessorConfig, images);
     }
 
-    /// <summary>Weights by formula.</summary>
-    public static PeerModel OfFormula(SiglipVisionConfig config, int images)
+    /// <summary>A model of any size, whose weights follow from a formula.</summary>
+    /// <param name="config">The sizes.</param>
+    /// <param name="images">In the batch; 0 for none.</param>
+    public static PeerModel OfFormula(SiglipVisionConfig config, int images = 0)
     {
         using SiglipVisionModel model = FormulaWeights.CreateModel(config);
         return Write(model, new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize }, images);

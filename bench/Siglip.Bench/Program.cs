@@ -9,6 +9,7 @@ var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison a
     SoakBenchmark.Create(),
     TrainStepBenchmark.Create(),
     ModelsBenchmark.Create(),
+    GrowthBenchmark.Create(),
     Peer.Create(),
 };
 return await root.Parse(args).InvokeAsync();
