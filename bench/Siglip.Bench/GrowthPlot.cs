@@ -32,8 +32,8 @@ internal static class GrowthPlot
             PlotAreaBorderThickness = new OxyThickness(0),
         };
         plot.Legends.Add(new Legend { LegendPosition = LegendPosition.BottomCenter, LegendPlacement = LegendPlacement.Outside, LegendOrientation = LegendOrientation.Horizontal, LegendFontSize = 14 });
-        plot.Axes.Add(Style(new LogarithmicAxis { Position = AxisPosition.Bottom, Title = models ? "GFLOP per image" : (string)series["varies"]!, StringFormat = "N0", Minimum = x[0] / 1.15, Maximum = x[^1] * (models ? 1.6 : 1.15) }));
-        plot.Axes.Add(Style(new LogarithmicAxis { Position = AxisPosition.Left, Key = Time, Title = Time, StartPosition = 0.42, EndPosition = 1, StringFormat = "G4" }));
+        plot.Axes.Add(Style(new LogarithmicAxis { Position = AxisPosition.Bottom, Title = models ? "GFLOP per image" : (string)series["varies"]!, StringFormat = "#,0.##", Minimum = x[0] / (models ? 2 : 1.15), Maximum = x[^1] * 1.15 }));
+        plot.Axes.Add(Style(new LogarithmicAxis { Position = AxisPosition.Left, Key = Time, Title = Time, StartPosition = 0.42, EndPosition = 1, StringFormat = "G4", MinimumPadding = 0.05, MaximumPadding = 0.05 }));
         plot.Axes.Add(Style(new LinearAxis { Position = AxisPosition.Left, Key = Memory, Title = Memory, StartPosition = 0, EndPosition = 0.36, StringFormat = "N0", Minimum = 0, MaximumPadding = 0.1 }));
 
         string[] precisions = [.. points[0]["precisions"]!.AsObject().Select(precision => precision.Key)];

@@ -10,6 +10,8 @@ var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison a
     TrainStepBenchmark.Create(),
     ModelsBenchmark.Create(),
     GrowthBenchmark.Create(),
+    MemoryBenchmark.Create(),
+    AccuracyBenchmark.Create(),
     Peer.Create(),
 };
 return await root.Parse(args).InvokeAsync();
