@@ -20,7 +20,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     public const string Nano = "nano";
 
     private const string ConfigName = "config.json";
-    private const string PreprocessorName = "preprocessor_config.json";
+    internal const string PreprocessorName = "preprocessor_config.json";
     internal const string ProcessorName = "processor_config.json";
     private const string ClassifierPrefix = "classifier.";
     private const string ClassifierWeight = "classifier.weight";

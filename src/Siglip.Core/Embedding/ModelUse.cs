@@ -95,7 +95,10 @@ internal sealed class ModelUse : IDisposable
         nn.Module model = checkpoint.Config is Siglip2VisionConfig ? checkpoint.LoadSiglip2VisionModel(precision) : checkpoint.LoadVisionModel(precision);
         try
         {
-            return Prepare(model, precision, device);
+            Prepare(model, precision, device);
+            if (device.type == DeviceType.CPU && TorchOperators.AreAvailable && precision != SiglipPrecision.Float16)
+                EncoderOf(model).Pack(precision == SiglipPrecision.Int8);
+            return model;
         }
         catch
         {
@@ -112,6 +115,9 @@ internal sealed class ModelUse : IDisposable
         model.eval();
         return model;
     }
+
+    private static SiglipEncoder EncoderOf(nn.Module model) =>
+        model is SiglipVisionModel fixedResolution ? fixedResolution.Encoder : ((Siglip2VisionModel)model).Encoder;
 
     /// <summary>Two models with the same identity compute the same.</summary>
     private sealed record Identity(string Sha256, SiglipPrecision Precision, string Device);

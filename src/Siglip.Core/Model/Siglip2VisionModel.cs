@@ -48,4 +48,6 @@ public sealed class Siglip2VisionModel : nn.Module<Tensor, Tensor, Tensor, Tenso
     /// <remarks>NaN in an image's pixel values gives NaN in that image's results, never in those of others in the batch.</remarks>
     public SiglipVisionOutput Forward(Tensor pixelValues, Tensor pixelAttentionMask, Tensor spatialShapes, SiglipForwardOptions options) =>
         vision_model.Forward(pixelValues, pixelAttentionMask, spatialShapes, options);
+
+    internal SiglipEncoder Encoder => vision_model.Encoder;
 }

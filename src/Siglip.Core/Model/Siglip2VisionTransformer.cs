@@ -64,6 +64,8 @@ public sealed class Siglip2VisionTransformer : nn.Module<Tensor, Tensor, Tensor,
         return new SiglipVisionOutput(last, head?.Forward(last, mask), keptHiddenStates, keptAttentions).MoveToOuterDisposeScope();
     }
 
+    internal SiglipEncoder Encoder => encoder;
+
     // [batch, patches] -> boolean [batch, 1, 1, patches]: the same for every head and every patch that attends
     private static Tensor AttentionMask(Tensor pixelValues, Tensor pixelAttentionMask)
     {

@@ -71,6 +71,8 @@ public sealed class SiglipAttention : nn.Module<Tensor, Tensor>
         return (output.MoveToOuterDisposeScope(), weights.MoveToOuterDisposeScope());
     }
 
+    internal (Linear Query, Linear Key, Linear Value, Linear Output) Parts => (q_proj, k_proj, v_proj, out_proj);
+
     internal void InitializeMimetic()
     {
         using DisposeScope scope = NewDisposeScope();

@@ -8,13 +8,15 @@ namespace Siglip.Core;
 /// <remarks>Source: transformers, modeling_siglip.py, class SiglipEncoder.</remarks>
 public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
 {
+    private readonly SiglipVisionConfigBase _config;
     private readonly ModuleList<SiglipEncoderLayer> layers;
+    private PackedEncoder? _packed;
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
     public SiglipEncoder(SiglipVisionConfigBase config) : base(ModuleConfig.Name(nameof(SiglipEncoder)))
     {
-        ModuleConfig.Check(config);
+        _config = ModuleConfig.Check(config);
         layers = nn.ModuleList([.. Enumerable.Range(0, config.NumHiddenLayers).Select(_ => new SiglipEncoderLayer(config))]);
         RegisterComponents();
     }
@@ -31,6 +33,8 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
     public Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
     {
         ArgumentNullException.ThrowIfNull(hiddenStates);
+        if (_packed is not null)
+            return _packed.Forward(hiddenStates, attentionMask);
         using DisposeScope scope = NewDisposeScope();
         Tensor current = hiddenStates.alias();
         foreach (SiglipEncoderLayer layer in layers)
@@ -41,6 +45,18 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
 
         return current.MoveToOuterDisposeScope();
     }
+
+    /// <summary>Lays the weights out for inference on the CPU. From then on the layers compute all together only, and their weights are those of
+    /// <see cref="Unpack"/>.</summary>
+    /// <param name="int8">Whether matrix products are to be computed with 8-bit integers; the weights are float32 then.</param>
+    internal void Pack(bool int8)
+    {
+        EncoderLayerParts[] parts = [.. layers.Select(layer => layer.Parts)];
+        _packed = int8 ? new Int8Encoder(parts, _config) : new FloatEncoder(parts, _config);
+    }
+
+    /// <summary>The weight that a parameter had before it was packed; null if it was not.</summary>
+    internal Tensor? Unpack(Tensor parameter) => _packed?.Unpack(parameter);
 
     internal void InitializeMimetic()
     {
@@ -74,5 +90,13 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
         }
 
         return hiddenStates;
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _packed?.Dispose();
+        base.Dispose(disposing);
     }
 }

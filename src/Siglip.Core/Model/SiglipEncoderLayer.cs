@@ -42,6 +42,9 @@ public sealed class SiglipEncoderLayer : nn.Module<Tensor, Tensor>
         return (hiddenStates + mlp.call(layer_norm2.call(hiddenStates))).MoveToOuterDisposeScope();
     }
 
+    internal EncoderLayerParts Parts => new(
+        layer_norm1, self_attn.Parts.Query, self_attn.Parts.Key, self_attn.Parts.Value, self_attn.Parts.Output, layer_norm2, mlp.Parts.Expand, mlp.Parts.Contract);
+
     internal void InitializeMimetic() => self_attn.InitializeMimetic();
 
     /// <summary>Computes the layer, and returns its attention weights too.</summary>

@@ -27,6 +27,8 @@ public sealed class SiglipMLP : nn.Module<Tensor, Tensor>
         Initialization.XavierUniform(fc2, biasDeviation: 1e-6);
     }
 
+    internal (Linear Expand, Linear Contract) Parts => (fc1, fc2);
+
     /// <summary>Computes fc2(activation(fc1(x))).</summary>
     /// <param name="hiddenStates">[..., hidden].</param>
     /// <returns>[..., hidden].</returns>

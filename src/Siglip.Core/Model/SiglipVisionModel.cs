@@ -50,4 +50,6 @@ public sealed class SiglipVisionModel : nn.Module<Tensor, Tensor>
     /// <summary>Computes the patch embeddings of images of any size, without the pooling head.</summary>
     internal Tensor Forward(Tensor pixelValues, bool interpolatePositionEncoding) =>
         vision_model.ForwardPatches(pixelValues, new SiglipForwardOptions { InterpolatePositionEncoding = interpolatePositionEncoding });
+
+    internal SiglipEncoder Encoder => vision_model.Encoder;
 }

@@ -65,6 +65,8 @@ public sealed class SiglipVisionTransformer : nn.Module<Tensor, Tensor>
         encoder.InitializeMimetic();
     }
 
+    internal SiglipEncoder Encoder => encoder;
+
     // [batch, patches, hidden]
     private Tensor Embed(Tensor pixelValues, SiglipForwardOptions options)
     {

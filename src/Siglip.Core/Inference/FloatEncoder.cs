@@ -1,0 +1,67 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Siglip.Core;
+
+/// <summary>In float32 or bfloat16: query, key and value are one product, activations and residuals are added where the products are written.</summary>
+internal sealed class FloatEncoder(IReadOnlyList<EncoderLayerParts> layers, SiglipVisionConfigBase config) : PackedEncoder
+{
+    private readonly Layer[] _layers = [.. layers.Select(parts => new Layer(parts, config))];
+
+    public override Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor current = hiddenStates.contiguous().alias();
+        foreach (Layer layer in _layers)
+        {
+            using Tensor previous = current;
+            current = layer.Forward(previous, attentionMask);
+        }
+
+        return current.MoveToOuterDisposeScope();
+    }
+
+    public override Tensor? Unpack(Tensor parameter) => _layers.Select(layer => layer.Unpack(parameter)).FirstOrDefault(weight => weight is not null);
+
+    public override void Dispose()
+    {
+        foreach (Layer layer in _layers)
+            layer.Dispose();
+    }
+
+    private sealed class Layer(EncoderLayerParts parts, SiglipVisionConfigBase config) : IDisposable
+    {
+        private readonly PackedLinear _project = new(parts.Query, parts.Key, parts.Value);
+        private readonly PackedLinear _output = new(parts.Output);
+        private readonly PackedLinear _expand = new(parts.Expand);
+        private readonly PackedLinear _contract = new(parts.Contract);
+
+        private PackedLinear[] All => [_project, _output, _expand, _contract];
+
+        // [batch, patches, hidden] -> [batch, patches, hidden]
+        public Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            hiddenStates = _output.CallAndAdd(Attend(parts.LayerNorm1.call(hiddenStates), attentionMask), hiddenStates);
+            using Tensor expanded = _expand.Call(parts.LayerNorm2.call(hiddenStates), config.HiddenAct); // [batch, patches, intermediate]
+            return _contract.CallAndAdd(expanded, hiddenStates).MoveToOuterDisposeScope();
+        }
+
+        public Tensor? Unpack(Tensor parameter) => All.Select(packed => packed.Unpack(parameter)).FirstOrDefault(weight => weight is not null);
+
+        public void Dispose()
+        {
+            foreach (PackedLinear packed in All)
+                packed.Dispose();
+        }
+
+        private Tensor Attend(Tensor normalized, Tensor? attentionMask)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            long batch = normalized.shape[0], patches = normalized.shape[1];
+            Tensor heads = _project.Call(normalized).view(batch, patches, 3, config.NumAttentionHeads, -1).permute(2, 0, 3, 1, 4); // [3, batch, heads, patches, headSize]
+            Tensor attended = nn.functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], attentionMask); // [batch, heads, patches, headSize]
+            return attended.transpose(1, 2).reshape(batch, patches, -1).MoveToOuterDisposeScope(); // [batch, patches, hidden]
+        }
+    }
+}

@@ -1,0 +1,102 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using static TorchSharp.torch;
+
+namespace Siglip.Core.Onnx;
+
+/// <summary>What exporting has in common for all models.</summary>
+internal static class OnnxExport
+{
+    private const int OperatorSet = 20; // the first with Gelu: ONNX Runtime 1.17, the beginning of 2024
+    private const int IrVersion = 9; // that of this operator set
+
+    /// <param name="model">Whose weights are written; for its state dict.</param>
+    /// <param name="config">Its sizes.</param>
+    /// <param name="processor">Its preprocessing; null for the default of its size.</param>
+    /// <param name="path">The .onnx file.</param>
+    /// <param name="options">Null for the defaults.</param>
+    /// <param name="addOutputs">Adds what follows the patch embeddings, whose number it gets.</param>
+    /// <param name="labels">The classes' names; null if there are none.</param>
+    /// <param name="cancellationToken">Ends the writing.</param>
+    public static void OfFixedResolution(
+        nn.Module model, SiglipVisionConfig config, SiglipImageProcessorConfig? processor, string path, SiglipOnnxOptions? options, Action<VisionGraph, long> addOutputs,
+        IReadOnlyList<string>? labels, CancellationToken cancellationToken)
+    {
+        options = Checked(path, options);
+        processor = Sized(PretrainedFolder.Fitting(processor, config), config, options);
+        var vision = new VisionGraph(config, model.state_dict(), options.Precision);
+        long patches = FixedResolutionGraph.Encode(vision, config, processor.Height, processor.Width);
+        addOutputs(vision, patches);
+        Write(path, vision, processor, labels, options, cancellationToken);
+    }
+
+    /// <inheritdoc cref="OfFixedResolution"/>
+    public static void OfVariableResolution(
+        nn.Module model, Siglip2VisionConfig config, Siglip2ImageProcessorConfig? processor, string path, SiglipOnnxOptions? options, CancellationToken cancellationToken)
+    {
+        options = Checked(path, options);
+        if ((options.ImageHeight ?? options.ImageWidth) is not null)
+            throw new ArgumentException("ImageHeight and ImageWidth are for models with fixed resolution, this one has variable resolution (NaFlex) and takes images of any "
+                + "shape; leave them out.");
+        processor ??= new Siglip2ImageProcessorConfig { PatchSize = config.PatchSize };
+        var vision = new VisionGraph(config, model.state_dict(), options.Precision);
+        string bias = VariableResolutionGraph.Encode(vision, config);
+        vision.Pool(bias, VariableResolutionGraph.Patches);
+        Write(path, vision, processor, labels: null, options, cancellationToken);
+    }
+
+    private static SiglipOnnxOptions Checked(string path, SiglipOnnxOptions? options)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        options ??= new SiglipOnnxOptions();
+        if (options.Precision is not (SiglipOnnxPrecision.Float32 or SiglipOnnxPrecision.Int8))
+            throw new ArgumentException($"Precision is {(int)options.Precision}, expected Float32 or Int8.");
+        return options;
+    }
+
+    private static SiglipImageProcessorConfig Sized(SiglipImageProcessorConfig processor, SiglipVisionConfig config, SiglipOnnxOptions options)
+    {
+        processor = processor with { Height = options.ImageHeight ?? processor.Height, Width = options.ImageWidth ?? processor.Width };
+        if (processor.Fault is { } fault)
+            throw new ArgumentException($"ImageHeight and ImageWidth: {fault}");
+        if (Math.Min(processor.Height, processor.Width) < config.PatchSize)
+            throw new ArgumentException($"ImageHeight and ImageWidth ask for images of {processor.Height} x {processor.Width} pixels (height x width), smaller than "
+                + $"the model's patches of {config.PatchSize} x {config.PatchSize}; make them larger.");
+        return processor;
+    }
+
+    private static void Write(
+        string path, VisionGraph vision, SiglipImageProcessorConfigBase processor, IReadOnlyList<string>? labels, SiglipOnnxOptions options, CancellationToken cancellationToken)
+    {
+        var model = new ModelProto
+        {
+            IrVersion = IrVersion,
+            ProducerName = "Siglip.MLNet",
+            ProducerVersion = typeof(OnnxExport).Assembly.GetName().Version!.ToString(3),
+            DocString = Describe(processor),
+            OpsetImport = { new OperatorSetIdProto { Domain = "", Version = OperatorSet } },
+            MetadataProps = { new StringStringEntryProto { Key = SiglipCheckpoint.PreprocessorName, Value = processor.ToJson() } },
+        };
+        if (labels is not null)
+        {
+            var names = new JsonObject(labels.Select((label, i) => KeyValuePair.Create(i.ToString(CultureInfo.InvariantCulture), (JsonNode?)label)));
+            model.MetadataProps.Add(new StringStringEntryProto { Key = "id2label", Value = names.ToJsonString(SiglipImageProcessorConfigBase.Indented) });
+        }
+
+        OnnxFile.Write(path, model, vision.Graph, options.ExternalData, cancellationToken);
+    }
+
+    // For those who open the file in a viewer.
+    private static string Describe(SiglipImageProcessorConfigBase processor)
+    {
+        string filter = processor.Resample == ImageResampling.Bicubic ? "bicubic" : "bilinear";
+        string size = processor is SiglipImageProcessorConfig { Height: var height, Width: var width }
+            ? $"an RGB image resized to {height} x {width} pixels (height x width; {filter}, antialiased, as by Pillow), channel by channel"
+            : $"an RGB image resized ({filter}, antialiased, as by Pillow) to whole patches, patch by patch: row, column, channel";
+        string levels = processor.DoRescale ? string.Create(CultureInfo.InvariantCulture, $"each level from 0 to 255 times {processor.RescaleFactor:G9}") : "levels from 0 to 255";
+        string normal = processor.DoNormalize ? $", minus [{Numbers(processor.ImageMean)}], divided by [{Numbers(processor.ImageStd)}] (red, green, blue)" : "";
+        return $"pixel_values: {size}; {levels}{normal}. The metadata have the same as {SiglipCheckpoint.PreprocessorName}.";
+    }
+
+    private static string Numbers(IEnumerable<float> values) => string.Join(", ", values.Select(value => value.ToString(CultureInfo.InvariantCulture)));
+}

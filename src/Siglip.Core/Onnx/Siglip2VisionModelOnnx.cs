@@ -1,0 +1,28 @@
+using Siglip.Core.Onnx;
+
+namespace Siglip.Core;
+
+/// <summary>Exports a <see cref="Siglip2VisionModel"/> to ONNX.</summary>
+public static class Siglip2VisionModelOnnx
+{
+    extension(Siglip2VisionModel model)
+    {
+        /// <summary>Writes the model as an ONNX file with the inputs <c>pixel_values</c> [batch, patches, patch height × patch width × channels] (float32),
+        /// <c>pixel_attention_mask</c> [batch, patches] and <c>spatial_shapes</c> [batch, 2] (int64), and the outputs <c>last_hidden_state</c>
+        /// [batch, patches, hidden] and, if it has a pooling head, <c>pooler_output</c> [batch, hidden] (float32), for any batch size and number of
+        /// patches.</summary>
+        /// <param name="path">The .onnx file; an existing one is replaced. It appears when it is complete.</param>
+        /// <param name="options">Precision and where the weights go; null for the defaults.</param>
+        /// <param name="cancellationToken">Ends the writing; nothing is left then.</param>
+        /// <exception cref="ArgumentException">An option is out of range, or for models with fixed resolution.</exception>
+        /// <exception cref="IOException">The file cannot be written.</exception>
+        /// <remarks>The weights are written one by one, as float32 or int8 whatever the model computes in. The preprocessing of the checkpoint that the model was
+        /// loaded from is in the file's metadata, under <c>preprocessor_config.json</c>. The graph resizes the position embeddings to each image's
+        /// shape.</remarks>
+        public void ExportOnnx(string path, SiglipOnnxOptions? options = null, CancellationToken cancellationToken = default)
+        {
+            ArgumentNullException.ThrowIfNull(model);
+            OnnxExport.OfVariableResolution(model, model.Config, model.ProcessorConfig, path, options, cancellationToken);
+        }
+    }
+}

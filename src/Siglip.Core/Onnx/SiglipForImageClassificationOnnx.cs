@@ -1,0 +1,27 @@
+using Siglip.Core.Onnx;
+
+namespace Siglip.Core;
+
+/// <summary>Exports a <see cref="SiglipForImageClassification"/> to ONNX.</summary>
+public static class SiglipForImageClassificationOnnx
+{
+    extension(SiglipForImageClassification model)
+    {
+        /// <summary>Writes the model as an ONNX file with the input <c>pixel_values</c> [batch, channels, height, width] and the output <c>logits</c>
+        /// [batch, labels]: float32, for any batch size.</summary>
+        /// <param name="path">The .onnx file; an existing one is replaced. It appears when it is complete.</param>
+        /// <param name="options">Precision, image size and where the weights go; null for the defaults.</param>
+        /// <param name="cancellationToken">Ends the writing; nothing is left then.</param>
+        /// <exception cref="ArgumentException">An option is out of range.</exception>
+        /// <exception cref="IOException">The file cannot be written.</exception>
+        /// <remarks>The weights are written one by one, as float32 or int8 whatever the model computes in; the classifier's are float32. The file's metadata
+        /// have the classes' names, under <c>id2label</c>, and the preprocessing of the checkpoint that the model was loaded from, under
+        /// <c>preprocessor_config.json</c>.</remarks>
+        public void ExportOnnx(string path, SiglipOnnxOptions? options = null, CancellationToken cancellationToken = default)
+        {
+            ArgumentNullException.ThrowIfNull(model);
+            OnnxExport.OfFixedResolution(
+                model, model.Config, model.ProcessorConfig, path, options, (vision, _) => vision.Classify(model.Labels.Count), model.Labels, cancellationToken);
+        }
+    }
+}
