@@ -56,7 +56,7 @@ internal static class MemoryBenchmark
         using (PeerModel model = PeerModel.OfFormula(config, Batch))
         {
             weights = new FileInfo(Path.Combine(model.Folder, "model.safetensors")).Length / 1e6;
-            foreach (Peer peer in Peer.StartAll(model.Folder, Batch))
+            foreach (Peer peer in Peer.StartAll(model.Folder, Batch, tune: false))
             {
                 using (peer)
                     peaks.Add(Peaks(peer));

@@ -80,7 +80,7 @@ internal static class ModelsBenchmark
 
     private static JsonObject Measure(string name, PeerModel model, int batch, int seconds)
     {
-        Peer[] peers = [.. Peer.StartAll(model.Folder, batch)];
+        Peer[] peers = [.. Peer.StartAll(model.Folder, batch, tune: true)];
         using AnsweringProcess peak = Peer.StartPeak();
         try
         {
@@ -118,6 +118,7 @@ internal static class ModelsBenchmark
                 json["gflops"] = Math.Round(rate, 1);
                 json["of_peak"] = Math.Round(rate / registers.Median, 3);
                 json["of_matrix"] = Math.Round(rate / matrix.Median, 3);
+                json["threads"] = peer.Threads;
                 json["loading_peak_mb"] = Math.Round(peer.LoadingPeakMb);
                 json["peak_mb"] = Math.Round(peer.PeakMb);
                 json["cosine"] = Math.Round(cosine, 6);

@@ -9,7 +9,7 @@ namespace Siglip.Bench;
 /// <summary>One implementation that runs a <see cref="PeerModel"/>, in a process of its own that is idle while the others work.</summary>
 internal sealed class Peer : IDisposable
 {
-    private const string Verb = "peer";
+    private const string Verb = "peer", Onnx = "Onnx", OnnxInt8 = "OnnxInt8", ApplyOnnx = "ApplyOnnx";
 
     // Passive: threads that wait actively would take the processor from the process whose turn it is.
     public static readonly IReadOnlyDictionary<string, string> Environment = new Dictionary<string, string> { ["OMP_WAIT_POLICY"] = "passive" };
@@ -30,6 +30,9 @@ internal sealed class Peer : IDisposable
 
     /// <summary>Whether it computes in float32.</summary>
     public bool IsFloat32 { get; }
+
+    /// <summary>That it was told to use; 0 for its own default.</summary>
+    public int Threads { get; private init; }
 
     public JsonObject Versions => _process.Versions;
 
@@ -56,13 +59,10 @@ internal sealed class Peer : IDisposable
         var kind = new Argument<string>("kind");
         var folder = new Argument<string>("folder");
         var batch = new Argument<int>("batch");
-        var command = new Command(Verb, "What the processes beside this one do.") { kind, folder, batch };
+        var threads = new Option<int>("--threads");
+        var command = new Command(Verb, "What the processes beside this one do.") { kind, folder, batch, threads };
         command.Hidden = true;
-        command.SetAction(parsed => (parsed.GetRequiredValue(kind), parsed.GetRequiredValue(folder), parsed.GetValue(batch)) switch
-        {
-            (nameof(Peak), _, _) => Peak.Answer(),
-            var (name, model, images) => SiglipPeer.Answer(model, images, Enum.Parse<SiglipPrecision>(name)),
-        });
+        command.SetAction(parsed => Answer(parsed.GetRequiredValue(kind), parsed.GetRequiredValue(folder), parsed.GetValue(batch), parsed.GetValue(threads)));
         return command;
     }
 
@@ -70,10 +70,19 @@ internal sealed class Peer : IDisposable
     public static Peer Start(SiglipPrecision precision, string folder, int batch) => new(NameOf(precision), precision == SiglipPrecision.Float32, StartSelf(precision.ToString(), folder, batch));
 
     /// <summary>All that can be started here, Siglip.MLNet's precisions first. Of the others, says on stderr what they need.</summary>
-    public static IEnumerable<Peer> StartAll(string folder, int batch)
+    /// <param name="folder">Of a <see cref="PeerModel"/>.</param>
+    /// <param name="batch">Images in a pass.</param>
+    /// <param name="tune">Whether ONNX Runtime's numbers of threads are tried, and the fastest kept.</param>
+    public static IEnumerable<Peer> StartAll(string folder, int batch, bool tune)
     {
         foreach (SiglipPrecision precision in Precisions)
             yield return Start(precision, folder, batch);
+        foreach ((string kind, string name) in ((string, string)[])[(Onnx, "ONNX Runtime float32"), (OnnxInt8, "ONNX Runtime int8"), (ApplyOnnx, "ML.NET ApplyOnnxModel")])
+        {
+            int threads = tune ? FastestThreads(kind, folder, batch) : 0;
+            yield return new Peer(name, kind != OnnxInt8, StartSelf(kind, folder, batch, threads)) { Threads = threads };
+        }
+
         if (TryStartPyTorch(folder, batch) is { } pyTorch)
             yield return pyTorch;
     }
@@ -100,8 +109,35 @@ internal sealed class Peer : IDisposable
 
     public void Dispose() => _process.Dispose();
 
-    private static AnsweringProcess StartSelf(string kind, string folder, int batch) =>
-        AnsweringProcess.StartSelf([Verb, kind, folder, batch.ToString(CultureInfo.InvariantCulture)], Environment);
+    private static AnsweringProcess StartSelf(string kind, string folder, int batch, int threads = 0) => AnsweringProcess.StartSelf(
+        [Verb, kind, folder, batch.ToString(CultureInfo.InvariantCulture), "--threads", threads.ToString(CultureInfo.InvariantCulture)], Environment);
+
+    private static int Answer(string kind, string folder, int batch, int threads) => kind switch
+    {
+        nameof(Peak) => Peak.Answer(),
+        Onnx => OnnxAnswers.Session(folder, PeerModel.OnnxFile, batch, threads),
+        OnnxInt8 => OnnxAnswers.Session(folder, PeerModel.OnnxInt8File, batch, threads),
+        ApplyOnnx => OnnxAnswers.ApplyOnnxModel(folder, PeerModel.OnnxFile, batch, threads),
+        _ => SiglipPeer.Answer(folder, batch, Enum.Parse<SiglipPrecision>(kind)),
+    };
+
+    // Its default (a thread for each physical core, bound to it), a thread for each processor, and half of that.
+    private static int FastestThreads(string kind, string folder, int batch)
+    {
+        int processors = System.Environment.ProcessorCount;
+        (int threads, double fastest) = (0, double.PositiveInfinity);
+        foreach (int tried in ((int[])[0, processors, Math.Max(1, processors / 2)]).Distinct())
+        {
+            using var peer = new Peer(kind, false, StartSelf(kind, folder, batch, tried));
+            double milliseconds = peer.Run(); // the first, with all that happens once
+            for (int pass = 0; pass < 3 && milliseconds < 2 * fastest; pass++)
+                milliseconds = Math.Min(milliseconds, peer.Run());
+            if (milliseconds < fastest)
+                (threads, fastest) = (tried, milliseconds);
+        }
+
+        return threads;
+    }
 
     private static Peer? TryStartPyTorch(string folder, int batch)
     {

@@ -6,9 +6,12 @@ using static TorchSharp.torch;
 
 namespace Siglip.Bench;
 
-/// <summary>A folder with one model and one batch for all peers: a checkpoint, and the pixel values as raw float32.</summary>
+/// <summary>A folder with one model and one batch for all peers: a checkpoint, the same in ONNX, and the pixel values as raw float32.</summary>
 internal sealed class PeerModel : IDisposable
 {
+    /// <summary>The model in ONNX, in float32, and with dynamic quantization to int8.</summary>
+    public const string OnnxFile = "model.onnx", OnnxInt8File = "model.int8.onnx";
+
     private const string PixelValuesFile = "pixel_values.bin";
 
     private PeerModel(string folder, SiglipVisionConfig config) => (Folder, Config) = (folder, config);
@@ -21,7 +24,7 @@ internal sealed class PeerModel : IDisposable
     public double Gflop => 1e-9 * Arithmetic.Operations(Config, Config.ImageSize);
 
     /// <summary>The bundled model in float32.</summary>
-    /// <param name="images">In the batch; 0 for none.</param>
+    /// <param name="images">In the batch for peers; 0 if there are none, then there is the checkpoint only.</param>
     public static PeerModel OfNano(int images = 0)
     {
         using SiglipCheckpoint nano = SiglipCheckpoint.Open("nano");
@@ -31,12 +34,14 @@ internal sealed class PeerModel : IDisposable
 
     /// <summary>A model of any size, whose weights follow from a formula.</summary>
     /// <param name="config">The sizes.</param>
-    /// <param name="images">In the batch; 0 for none.</param>
+    /// <param name="images">In the batch for peers; 0 if there are none, then there is the checkpoint only.</param>
     public static PeerModel OfFormula(SiglipVisionConfig config, int images = 0)
     {
         using SiglipVisionModel model = FormulaWeights.CreateModel(config);
         return Write(model, new SiglipImageProcessorConfig { Height = config.ImageSize, Width = config.ImageSize }, images);
     }
+
+    public static SiglipVisionConfig ReadConfig(string folder) => SiglipVisionConfig.FromJson(File.ReadAllText(Path.Combine(folder, "config.json")));
 
     /// <summary>The pixel values of the first images.</summary>
     /// <returns>[batch, channels, height, width], row-major.</returns>
@@ -54,9 +59,14 @@ internal sealed class PeerModel : IDisposable
     {
         string folder = Directory.CreateTempSubdirectory("siglip-bench-").FullName;
         model.SavePretrained(folder, processor);
+        var written = new PeerModel(folder, model.Config);
+        if (images == 0)
+            return written;
+        model.ExportOnnx(Path.Combine(folder, OnnxFile));
+        model.ExportOnnx(Path.Combine(folder, OnnxInt8File), new SiglipOnnxOptions { Precision = SiglipOnnxPrecision.Int8 });
         using Tensor pixelValues = FormulaWeights.PixelValues(images, model.Config);
         using FileStream stream = File.Create(Path.Combine(folder, PixelValuesFile));
         stream.Write(pixelValues.bytes);
-        return new PeerModel(folder, model.Config);
+        return written;
     }
 }
