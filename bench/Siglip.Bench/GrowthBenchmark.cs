@@ -34,7 +34,6 @@ internal static class GrowthBenchmark
     public static string Tables(JsonObject document)
     {
         var text = new StringBuilder();
-        text.AppendLine(Machine.Line(document["machine"]!.AsObject())).AppendLine();
         foreach (JsonObject series in document["series"]!.AsArray().OfType<JsonObject>())
         {
             JsonObject[] points = [.. series["points"]!.AsArray().OfType<JsonObject>()];
@@ -79,6 +78,8 @@ internal static class GrowthBenchmark
         foreach (JsonObject one in series.OfType<JsonObject>())
             GrowthPlot.Draw(one, Path.Combine(plots, PictureOf(one)));
         Report.Write(output, document);
+        Console.WriteLine(Machine.Line(document["machine"]!.AsObject()));
+        Console.WriteLine();
         Console.WriteLine(Tables(document));
         Console.WriteLine($"The figures are in {output}, the pictures in {plots}.");
         return 0;

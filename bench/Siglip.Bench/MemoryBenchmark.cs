@@ -25,7 +25,6 @@ internal static class MemoryBenchmark
     public static string Tables(JsonObject document)
     {
         var text = new StringBuilder();
-        text.AppendLine(Machine.Line(document["machine"]!.AsObject())).AppendLine();
         text.AppendLine(CultureInfo.InvariantCulture, $"**base-patch16-224, batch {Batch}**, {(double)document["weights_mb"]!:N0} MB of float32 weights; MB resident:").AppendLine();
         text.AppendLine("| | peak while loading | peak while embedding | above the weights | after the last pass |");
         text.AppendLine("|---|---|---|---|---|");
@@ -35,6 +34,7 @@ internal static class MemoryBenchmark
                 + $"{(double)result["peak_mb"]! - (double)document["weights_mb"]!:N0} | {(double)result["resident_mb"]!:N0} |");
         }
 
+        text.AppendLine().AppendLine(Peer.VersionsOf(document["peaks"]!.AsArray()));
         text.AppendLine().AppendLine("**A long run**; MB resident after each quarter:").AppendLine();
         text.AppendLine("| | passes | first pass | 1/4 | 2/4 | 3/4 | 4/4 |");
         text.AppendLine("|---|---|---|---|---|---|---|");
@@ -74,6 +74,8 @@ internal static class MemoryBenchmark
 
         var document = new JsonObject { ["machine"] = Machine.Describe(), ["weights_mb"] = Math.Round(weights, 1), ["peaks"] = peaks, ["runs"] = runs };
         Report.Write(output, document);
+        Console.WriteLine(Machine.Line(document["machine"]!.AsObject()));
+        Console.WriteLine();
         Console.WriteLine(Tables(document));
         Console.WriteLine($"The figures are in {output}.");
         return 0;
@@ -89,7 +91,7 @@ internal static class MemoryBenchmark
             ["loading_peak_mb"] = Math.Round(peer.LoadingPeakMb),
             ["peak_mb"] = Math.Round(peer.PeakMb),
             ["resident_mb"] = Math.Round(peer.ResidentMb),
-            ["versions"] = peer.Versions.DeepClone(),
+            ["versions"] = peer.VersionText,
         };
     }
 

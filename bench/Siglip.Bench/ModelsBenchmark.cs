@@ -17,7 +17,7 @@ internal static class ModelsBenchmark
     public static Command Create()
     {
         var seconds = new Option<int>("--seconds") { Description = $"For each case, but at least {LeastRounds} rounds.", DefaultValueFactory = _ => 100 };
-        var quick = new Option<bool>("--quick") { Description = "Models of one layer, to try it." };
+        var quick = new Option<bool>("--quick") { Description = "Models of one layer, small batches and few rounds, to try it." };
         var output = Report.Option("models.json");
         var command = new Command("models", "Measure forward passes beside ONNX Runtime's, ML.NET's and PyTorch's.") { seconds, quick, output };
         command.SetAction(parsed => Run(parsed.GetValue(seconds), parsed.GetValue(quick), parsed.GetRequiredValue(output)));
@@ -25,62 +25,59 @@ internal static class ModelsBenchmark
     }
 
     /// <summary>The tables of a run.</summary>
-    public static string Tables(JsonObject document)
-    {
-        var text = new StringBuilder();
-        text.AppendLine(Machine.Line(document["machine"]!.AsObject())).AppendLine();
-        foreach (JsonObject result in document["results"]!.AsArray().OfType<JsonObject>())
-        {
-            JsonObject[] peers = [.. result["peers"]!.AsArray().OfType<JsonObject>()];
-            string[] ours = [.. peers.Select(peer => (string)peer["name"]!).Where(name => name.StartsWith("Siglip.MLNet", StringComparison.Ordinal))];
-            text.AppendLine(CultureInfo.InvariantCulture, $"**{result["model"]}, batch {result["batch"]}**: {(double)result["gflop"]!:N2} GFLOP; {result["rounds"]} rounds; the processor's peak "
-                + $"{(double)result["registers_gflops"]!:N0} GFLOP/s, libtorch's best matrix product {(double)result["matrix_gflops"]!:N0} GFLOP/s.").AppendLine();
-            text.AppendLine($"| | ms per batch | images/s | GFLOP/s | of the peak | of the product | peak MB | cosine |{string.Concat(ours.Select(name => $" {name.Split(' ')[1]} is × as fast |"))}");
-            text.AppendLine($"|---|---|---|---|---|---|---|---|{string.Concat(ours.Select(_ => "---|"))}");
-            foreach (JsonObject peer in peers)
-            {
-                text.Append(CultureInfo.InvariantCulture, $"| {peer["name"]} | {Timings.Text(peer)} | {(double)peer["images_per_second"]!:N1} | {(double)peer["gflops"]!:N0} | {(double)peer["of_peak"]!:P0} | "
-                    + $"{(double)peer["of_matrix"]!:P0} | {(double)peer["peak_mb"]!:N0} | {(double)peer["cosine"]!:F5} |");
-                foreach (string name in ours)
-                    text.Append(CultureInfo.InvariantCulture, $" {(double)peer["by"]![name]!:F2} |");
-                text.AppendLine();
-            }
+    public static string Tables(JsonObject document) => string.Join("\n", document["results"]!.AsArray().Select(result => Table(result!.AsObject())));
 
+    private static string Table(JsonObject result)
+    {
+        JsonObject[] peers = [.. result["peers"]!.AsArray().OfType<JsonObject>()];
+        string[] ours = [.. peers[0]["by"]!.AsObject().Select(peer => peer.Key)];
+        var text = new StringBuilder();
+        text.AppendLine(CultureInfo.InvariantCulture, $"**{result["model"]}, batch {result["batch"]}**: {(double)result["gflop"]!:N2} GFLOP; {result["rounds"]} rounds; the processor's peak "
+            + $"{(double)result["registers_gflops"]!:N0} GFLOP/s, libtorch's best matrix product {(double)result["matrix_gflops"]!:N0} GFLOP/s.").AppendLine();
+        text.AppendLine($"| | ms per batch | images/s | GFLOP/s | of the peak | of the product | peak MB | cosine |{string.Concat(ours.Select(name => $" {name.Split(' ')[1]} is × as fast |"))}");
+        text.AppendLine($"|---|---|---|---|---|---|---|---|{string.Concat(ours.Select(_ => "---|"))}");
+        foreach (JsonObject peer in peers)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"| {peer["name"]} | {Timings.Text(peer)} | {(double)peer["images_per_second"]!:N1} | {(double)peer["gflops"]!:N0} | {(double)peer["of_peak"]!:P0} | "
+                + $"{(double)peer["of_matrix"]!:P0} | {(double)peer["peak_mb"]!:N0} | {(double)peer["cosine"]!:F5} |");
+            foreach (string name in ours)
+                text.Append(CultureInfo.InvariantCulture, $" {(double)peer["by"]![name]!:F2} |");
             text.AppendLine();
         }
 
-        return text.ToString();
+        return text.AppendLine().AppendLine(Peer.VersionsOf(peers)).ToString();
     }
 
     private static int Run(int seconds, bool quick, string output)
     {
-        var results = new JsonArray();
-        SiglipVisionConfig bench = new(), so400m = (SiglipVisionConfig)SiglipVariants.Find("google/siglip-so400m-patch14-384").Config;
+        SiglipVisionConfig basic = new(), so400m = (SiglipVisionConfig)SiglipVariants.Find("google/siglip-so400m-patch14-384").Config;
         if (quick)
-            (seconds, bench, so400m) = (0, bench with { NumHiddenLayers = 1 }, so400m with { NumHiddenLayers = 1 });
-        Measure("base-patch16-224", () => PeerModel.OfFormula(bench, 16), [1, 8, 16], seconds, results);
-        Measure("so400m-patch14-384", () => PeerModel.OfFormula(so400m, 1), [1], seconds, results);
-        Measure("nano", () => PeerModel.OfNano(64), [64], seconds, results);
-        var document = new JsonObject { ["machine"] = Machine.Describe(), ["results"] = results };
+            (basic, so400m) = (basic with { NumHiddenLayers = 1 }, so400m with { NumHiddenLayers = 1 });
+        var document = new JsonObject { ["machine"] = Machine.Describe(), ["results"] = new JsonArray() };
+        Console.WriteLine(Machine.Line(document["machine"]!.AsObject()));
+        Console.WriteLine();
+        Measure("base-patch16-224", () => PeerModel.OfFormula(basic, 16), quick ? [1, 2] : [1, 8, 16]);
+        Measure("so400m-patch14-384", () => PeerModel.OfFormula(so400m, 1), [1]);
+        Measure("nano", () => PeerModel.OfNano(64), [quick ? 8 : 64]);
         Report.Write(output, document);
-        Console.WriteLine(Tables(document));
         Console.WriteLine($"The figures are in {output}.");
         return 0;
-    }
 
-    private static void Measure(string name, Func<PeerModel> create, int[] batches, int seconds, JsonArray results)
-    {
-        using PeerModel model = create();
-        foreach (int batch in batches)
+        void Measure(string name, Func<PeerModel> create, int[] batches)
         {
-            Console.Error.WriteLine($"{name}, batch {batch} ...");
-            results.Add(Measure(name, model, batch, seconds));
+            using PeerModel model = create();
+            foreach (int batch in batches)
+            {
+                JsonObject result = ModelsBenchmark.Measure(name, model, batch, quick ? 0 : seconds, quick ? 2 : LeastRounds, tune: !quick);
+                document["results"]!.AsArray().Add(result);
+                Console.WriteLine(Table(result));
+            }
         }
     }
 
-    private static JsonObject Measure(string name, PeerModel model, int batch, int seconds)
+    private static JsonObject Measure(string name, PeerModel model, int batch, int seconds, int leastRounds, bool tune)
     {
-        Peer[] peers = [.. Peer.StartAll(model.Folder, batch, tune: true)];
+        Peer[] peers = [.. Peer.StartAll(model.Folder, batch, tune)];
         using AnsweringProcess peak = Peer.StartPeak();
         try
         {
@@ -89,7 +86,7 @@ internal static class ModelsBenchmark
             int rounds = 0;
             for (int round = 0; round < WarmUp; round++)
                 RunAll(peers, round, (_, _) => { });
-            for (long start = Stopwatch.GetTimestamp(); rounds < LeastRounds || (rounds < MostRounds && Stopwatch.GetElapsedTime(start).TotalSeconds < seconds); rounds++)
+            for (long start = Stopwatch.GetTimestamp(); rounds < leastRounds || (rounds < MostRounds && Stopwatch.GetElapsedTime(start).TotalSeconds < seconds); rounds++)
             {
                 JsonObject limits = peak.Ask([]);
                 registers.Add((double)limits["registers_gflops"]!);
@@ -124,7 +121,7 @@ internal static class ModelsBenchmark
                 json["cosine"] = Math.Round(cosine, 6);
                 json["by"] = new JsonObject(peers.Where(other => other.IsOurs).Select(other =>
                     KeyValuePair.Create(other.Name, (JsonNode?)Math.Round(peer.Timings.Over(other.Timings), 3))));
-                json["versions"] = peer.Versions.DeepClone();
+                json["versions"] = peer.VersionText;
                 return json;
             }
         }

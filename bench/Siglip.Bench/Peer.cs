@@ -34,7 +34,8 @@ internal sealed class Peer : IDisposable
     /// <summary>That it was told to use; 0 for its own default.</summary>
     public int Threads { get; private init; }
 
-    public JsonObject Versions => _process.Versions;
+    /// <summary>What runs the model.</summary>
+    public string VersionText => string.Join(", ", _process.Versions.Where(version => version.Key is "torchsharp" or "onnxruntime" or "torch" or "blas").Select(version => $"{version.Key} {version.Value}"));
 
     public Timings Timings { get; } = new();
 
@@ -52,6 +53,10 @@ internal sealed class Peer : IDisposable
 
     /// <summary>The precisions that are faster than float32 on some processor.</summary>
     public static IEnumerable<SiglipPrecision> Precisions => Enum.GetValues<SiglipPrecision>().Where(precision => precision != SiglipPrecision.Float16);
+
+    /// <summary>The line below a table of peers.</summary>
+    public static string VersionsOf(IEnumerable<JsonNode?> peers) =>
+        $"Versions: {string.Join("; ", peers.Select(peer => (string)peer!["versions"]!).Distinct())}.";
 
     /// <summary>The hidden verb that the new processes of this program run.</summary>
     public static Command Create()

@@ -12,6 +12,8 @@ var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison a
     GrowthBenchmark.Create(),
     MemoryBenchmark.Create(),
     AccuracyBenchmark.Create(),
+    PerformancePage.CreateAll(),
+    PerformancePage.CreatePage(),
     Peer.Create(),
 };
 return await root.Parse(args).InvokeAsync();
