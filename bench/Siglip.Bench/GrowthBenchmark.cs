@@ -10,6 +10,11 @@ namespace Siglip.Bench;
 /// <summary><c>growth</c>: what an image costs as the work grows, beside the arithmetic count: more images, larger batches, images and models.</summary>
 internal static class GrowthBenchmark
 {
+    public const string Verb = "growth";
+
+    /// <summary>The option that names the folder for the pictures.</summary>
+    public const string Plots = "--plots";
+
     private const int LeastRounds = 2;
     private const int MostRounds = 7;
 
@@ -21,9 +26,9 @@ internal static class GrowthBenchmark
         var images = new Option<int>("--images") { Hidden = true };
         var batch = new Option<int>("--batch") { Hidden = true };
         var size = new Option<int>("--size") { Hidden = true };
-        var plots = new Option<string>("--plots") { Description = "The folder for the pictures.", DefaultValueFactory = _ => "docs" };
+        var plots = new Option<string>(Plots) { Description = "The folder for the pictures.", DefaultValueFactory = _ => "docs" };
         var output = Report.Option("growth.json");
-        var command = new Command("growth", "Measure what an image costs as the work grows.") { quick, plots, output, work, precision, images, batch, size };
+        var command = new Command(Verb, "Measure what an image costs as the work grows.") { quick, plots, output, work, precision, images, batch, size };
         command.SetAction(parsed => parsed.GetValue(work) is { } folder
             ? Work(folder, parsed.GetValue(precision), parsed.GetValue(images), parsed.GetValue(batch), parsed.GetValue(size))
             : Run(parsed.GetValue(quick), parsed.GetRequiredValue(plots), parsed.GetRequiredValue(output)));
@@ -178,7 +183,7 @@ internal static class GrowthBenchmark
         public int Side => Size ?? Model.Config.ImageSize;
 
         public AnsweringProcess Start(SiglipPrecision precision) => AnsweringProcess.StartSelf(
-            ["growth", "--work", Model.Folder, "--precision", $"{precision}", "--images", Text(Images), "--batch", Text(Batch), "--size", Text(Side)], Peer.Environment);
+            [Verb, "--work", Model.Folder, "--precision", $"{precision}", "--images", Text(Images), "--batch", Text(Batch), "--size", Text(Side)], Peer.Environment);
 
         private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
     }
