@@ -86,6 +86,9 @@ public sealed class SiglipImageEmbedder : IDisposable
 
     internal nn.Module Model => _tower.Model;
 
+    /// <inheritdoc cref="ModelUse.ToParts"/>
+    internal IReadOnlyList<SafetensorsPart> ToParts(ScalarType dtype) => _tower.ToParts(dtype);
+
     /// <inheritdoc cref="ModelUse.ModelSha256"/>
     internal string? ModelSha256 => _tower.ModelSha256;
 

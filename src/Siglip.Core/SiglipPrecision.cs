@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Siglip.Core;
@@ -24,14 +26,31 @@ public enum SiglipPrecision
 /// <summary>torch's names.</summary>
 internal static class SiglipPrecisionDtype
 {
-    /// <summary>The type of the parameters that are not packed.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">There is no such precision.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such precision, or it is no type of a module's parameters.</exception>
     public static ScalarType ToDtype(this SiglipPrecision precision) => precision switch
     {
         SiglipPrecision.Float32 => ScalarType.Float32,
         SiglipPrecision.BFloat16 => ScalarType.BFloat16,
         SiglipPrecision.Float16 => ScalarType.Float16,
-        SiglipPrecision.Int8 => ScalarType.Float32,
+        SiglipPrecision.Int8 => throw new ArgumentOutOfRangeException("Precision is Int8, which embedders and featurizers compute in, not modules. Expected Float32, BFloat16 or "
+            + "Float16.", innerException: null),
         _ => throw new ArgumentOutOfRangeException($"Precision is {(int)precision}, expected Float32, BFloat16, Float16 or Int8.", innerException: null),
     };
+
+    /// <summary>The precision of the modules that are computed with in this one.</summary>
+    public static SiglipPrecision OfModules(this SiglipPrecision precision) => precision == SiglipPrecision.Int8 ? SiglipPrecision.Float32 : precision;
+
+    /// <summary>Checks that the device computes in the precision, before anything is loaded.</summary>
+    /// <exception cref="ArgumentException">It does not.</exception>
+    /// <exception cref="PlatformNotSupportedException">It does not, nor does any of this machine.</exception>
+    public static void CheckDevice(this SiglipPrecision precision, Device device)
+    {
+        if (precision != SiglipPrecision.Int8)
+            return;
+        if (device.type != DeviceType.CPU)
+            throw new ArgumentException($"Precision is Int8, which is for the CPU, but the device is '{device}'. Choose BFloat16 or Float16 there.");
+        if (!TorchOperators.AreAvailable)
+            throw new PlatformNotSupportedException("Precision is Int8, which needs an x86-64 processor with AVX2, and Linux or Windows; this is "
+                + $"{RuntimeInformation.ProcessArchitecture} on {RuntimeInformation.OSDescription}. Choose Float32 or BFloat16.");
+    }
 }

@@ -88,6 +88,6 @@ internal static class CheckpointLoading
 
     /// <summary>The type that holds every weight in memory exactly.</summary>
     private static ScalarType SavedDtype(FeaturizerSettings settings, SiglipCheckpoint checkpoint) =>
-        settings.Precision != SiglipPrecision.Float32 ? settings.Precision.ToDtype()
+        settings.Precision != SiglipPrecision.Float32 ? settings.Precision.OfModules().ToDtype()
         : checkpoint.Tensors.Values.All(tensor => tensor.Dtype == checkpoint.StoredDtype) ? checkpoint.StoredDtype : ScalarType.Float32;
 }

@@ -93,7 +93,7 @@ internal sealed record FeaturizerSettings
         if (!Enum.IsDefined(BadImages))
             throw new ArgumentOutOfRangeException(nameof(BadImages), BadImages, "There is no such handling of bad images.");
         if (!Enum.IsDefined(Precision))
-            throw new ArgumentOutOfRangeException($"Precision is {(int)Precision}, expected Float32, BFloat16 or Float16.", innerException: null);
+            throw new ArgumentOutOfRangeException($"Precision is {(int)Precision}, expected Float32, BFloat16, Float16 or Int8.", innerException: null);
         if (!Enum.IsDefined(ImageBackend))
             throw new ArgumentOutOfRangeException($"ImageBackend is {(int)ImageBackend}, expected Pillow or Torchvision.", innerException: null);
     }

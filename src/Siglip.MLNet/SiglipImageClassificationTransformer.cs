@@ -79,8 +79,12 @@ public sealed class SiglipImageClassificationTransformer : ITransformer, IDispos
         Featurizer.CheckUndisposed();
         using var noGradients = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        (string, Tensor)[] tensors = [.. Featurizer.Embedder.Model.state_dict().Select(entry => (entry.Key, entry.Value)), .. Classifier.ToTensors()];
-        PretrainedFolder.Save(tensors, SiglipForImageClassificationPretrained.ConfigOf((SiglipVisionConfig)Featurizer.Embedder.Config, Labels), folder,
+        SafetensorsPart[] parts =
+        [
+            .. Featurizer.Embedder.ToParts(Featurizer.SavedDtype),
+            .. Classifier.ToTensors().Select(tensor => SafetensorsFile.ToPart(tensor.Name, tensor.Value, Featurizer.SavedDtype)),
+        ];
+        PretrainedFolder.Save(parts, SiglipForImageClassificationPretrained.ConfigOf((SiglipVisionConfig)Featurizer.Embedder.Config, Labels), folder,
             Featurizer.Embedder.ProcessorConfig, Featurizer.SavedDtype);
     }
 

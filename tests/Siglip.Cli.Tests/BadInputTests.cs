@@ -169,6 +169,7 @@ public sealed class BadInputTests
     [DataRow("finetune x --output o --model nano --config c", "name one of them, not both.")]
     [DataRow("forward --input a --output b --expected c --tolerance x", "--tolerance is 'x', expected a number of at least 0.")]
     [DataRow("info nano --variants", "MODEL and --variants are given; name one of them, not both.")]
+    [DataRow("export-onnx nano --output m.onnx --precision bfloat16", "--precision is 'bfloat16', expected float32 or int8.")]
     [DataRow("fly away", "There is no verb 'fly'; the verbs are train, evaluate, predict,")]
     public void A_wrong_value_is_one_line_that_names_the_option_the_value_and_what_is_expected(string arguments, string sentence)
     {

@@ -152,7 +152,7 @@ public sealed class ComputationOptionTests
     }
 
     [TestMethod]
-    [DataRow(0, "expected Float32, BFloat16 or Float16.")]
+    [DataRow(0, "expected Float32, BFloat16, Float16 or Int8.")]
     [DataRow(1, "expected Pillow or Torchvision.")]
     [DataRow(2, "77 in place of true or false")]
     [DataRow(3, "expected sides from 1 to 16384")]

@@ -150,7 +150,7 @@ internal sealed class CheckpointDescription
 
     private static string Count(int count, string thing) => ModelDescription.Invariant($"{count:N0} {thing}{(count == 1 ? "" : "s")}");
 
-    private static string Size(long bytes) => bytes switch
+    public static string Size(long bytes) => bytes switch
     {
         >= 1_000_000_000 => ModelDescription.Invariant($"{bytes / 1e9:N2} GB"),
         >= 1_000_000 => ModelDescription.Invariant($"{bytes / 1e6:N1} MB"),

@@ -94,9 +94,9 @@ internal static class CommonOptions
     public static TOption Precision<TOption>(this TOption option)
         where TOption : Option
     {
-        option.HelpName = "float32|bfloat16|float16";
-        option.CompletionSources.Add("float32", "bfloat16", "float16");
-        return option.Expect(text => PrecisionOf(text) is not null, "float32, bfloat16 or float16 (or fp32, bf16, fp16)");
+        option.HelpName = "float32|bfloat16|float16|int8";
+        option.CompletionSources.Add("float32", "bfloat16", "float16", "int8");
+        return option.Expect(text => PrecisionOf(text) is not null, "float32, bfloat16, float16 or int8 (or fp32, bf16, fp16)");
     }
 
     /// <summary>The precision of a name, whatever its case; null if there is none of that name.</summary>
@@ -105,6 +105,7 @@ internal static class CommonOptions
         "float32" or "fp32" => SiglipPrecision.Float32,
         "bfloat16" or "bf16" => SiglipPrecision.BFloat16,
         "float16" or "fp16" => SiglipPrecision.Float16,
+        "int8" => SiglipPrecision.Int8,
         _ => null,
     };
 

@@ -47,22 +47,21 @@ internal static class PretrainedFolder
     }
 
     public static void Save(nn.Module model, JsonObject json, string folder, SiglipImageProcessorConfigBase processor, ScalarType storedDtype) =>
-        Save([.. model.state_dict().Select(pair => (pair.Key, pair.Value))], json, folder, processor, storedDtype);
+        Save([.. model.state_dict().Select(pair => SafetensorsFile.ToPart(pair.Key, pair.Value, storedDtype))], json, folder, processor, storedDtype);
 
-    /// <param name="tensors">The model's state dict.</param>
+    /// <param name="parts">The model's state dict.</param>
     /// <param name="json">The config.json, but for the type.</param>
     /// <param name="folder">Created if it does not exist.</param>
     /// <param name="processor">Checked to fit the model.</param>
     /// <param name="storedDtype">Float32, Float16 or BFloat16.</param>
     public static void Save(
-        IReadOnlyList<(string Name, Tensor Value)> tensors, JsonObject json, string folder, SiglipImageProcessorConfigBase processor, ScalarType storedDtype)
+        IReadOnlyCollection<SafetensorsPart> parts, JsonObject json, string folder, SiglipImageProcessorConfigBase processor, ScalarType storedDtype)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (storedDtype is not (ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16))
             throw new ArgumentException($"The stored type is {storedDtype}, expected Float32, Float16 or BFloat16.", nameof(storedDtype));
         CheckReadBack(folder);
         json["torch_dtype"] = storedDtype.ToString().ToLowerInvariant();
-        SafetensorsPart[] parts = [.. tensors.Select(tensor => SafetensorsFile.ToPart(tensor.Name, tensor.Value, storedDtype))];
         StagedFiles.Saving(folder, () => Directory.CreateDirectory(folder));
         using var staged = new StagedFiles();
         staged.Add(Path.Combine(folder, CheckpointWeights.FileName), stream => SafetensorsFile.Write(stream, parts, metadata: null));

@@ -28,8 +28,15 @@ internal sealed class ModelUse : IDisposable
     /// <param name="model">The model; if this fails it is still the caller's.</param>
     /// <param name="precision">The type to which its parameters are converted; null leaves them.</param>
     /// <param name="device">Where they are moved.</param>
-    public static ModelUse Own(nn.Module model, SiglipPrecision? precision, Device device) =>
-        new(new Loaded(null) { Model = Prepare(model, precision, device), Users = 1 });
+    /// <remarks>In Int8 its weights are packed; otherwise whoever made it may still use it in other ways.</remarks>
+    public static ModelUse Own(nn.Module model, SiglipPrecision? precision, Device device)
+    {
+        precision?.CheckDevice(device);
+        Prepare(model, precision?.OfModules(), device);
+        if (precision == SiglipPrecision.Int8)
+            EncoderOf(model).Pack(int8: true);
+        return new ModelUse(new Loaded(null) { Model = model, Users = 1 });
+    }
 
     /// <summary>Loads a model, unless the same is in use already.</summary>
     /// <param name="checkpoint">The weights; they are read to find out, in any case.</param>
@@ -37,6 +44,7 @@ internal sealed class ModelUse : IDisposable
     /// <param name="device">Where they are.</param>
     public static ModelUse Share(SiglipCheckpoint checkpoint, SiglipPrecision precision, Device device)
     {
+        precision.CheckDevice(device);
         var identity = new Identity(checkpoint.ComputeModelSha256(), precision, device.ToString());
         ModelUse use = Enter(identity);
         try
@@ -54,6 +62,24 @@ internal sealed class ModelUse : IDisposable
             use.Dispose();
             throw;
         }
+    }
+
+    /// <summary>The model's weights, to be written one by one; in Int8 those that are computed with, as float32.</summary>
+    /// <param name="dtype">The type in which they are written.</param>
+    public IReadOnlyList<SafetensorsPart> ToParts(ScalarType dtype)
+    {
+        const string OfEncoder = ExpectedTensors.Prefix + "encoder.";
+        SiglipEncoder encoder = EncoderOf(Model);
+        SiglipVisionConfigBase config = Model is SiglipVisionModel model ? model.Config : ((Siglip2VisionModel)Model).Config;
+        Dictionary<string, Tensor> unpacked = Model.state_dict();
+        return [.. ExpectedTensors.OfVisionModel(config).Select(tensor => (Name: ExpectedTensors.Prefix + tensor.Name, tensor.Shape)).Select(tensor =>
+            unpacked.TryGetValue(tensor.Name, out Tensor? value)
+                ? SafetensorsFile.ToPart(tensor.Name, value, dtype)
+                : new SafetensorsPart(tensor.Name, dtype, tensor.Shape, stream =>
+                {
+                    using Tensor weight = encoder.Unpack(tensor.Name[OfEncoder.Length..]);
+                    SafetensorsFile.ToPart(tensor.Name, weight, dtype).WriteBytes(stream);
+                }))];
     }
 
     public void Dispose()
@@ -92,11 +118,12 @@ internal sealed class ModelUse : IDisposable
 
     private static nn.Module Load(SiglipCheckpoint checkpoint, SiglipPrecision precision, Device device)
     {
-        nn.Module model = checkpoint.Config is Siglip2VisionConfig ? checkpoint.LoadSiglip2VisionModel(precision) : checkpoint.LoadVisionModel(precision);
+        SiglipPrecision ofModules = precision.OfModules();
+        nn.Module model = checkpoint.Config is Siglip2VisionConfig ? checkpoint.LoadSiglip2VisionModel(ofModules) : checkpoint.LoadVisionModel(ofModules);
         try
         {
-            Prepare(model, precision, device);
-            if (device.type == DeviceType.CPU && TorchOperators.AreAvailable && precision != SiglipPrecision.Float16)
+            Prepare(model, ofModules, device);
+            if (device.type == DeviceType.CPU && TorchOperators.ArePackable(ofModules.ToDtype()))
                 EncoderOf(model).Pack(precision == SiglipPrecision.Int8);
             return model;
         }
@@ -107,13 +134,12 @@ internal sealed class ModelUse : IDisposable
         }
     }
 
-    private static nn.Module Prepare(nn.Module model, SiglipPrecision? precision, Device device)
+    private static void Prepare(nn.Module model, SiglipPrecision? precision, Device device)
     {
         if (precision is { } wanted)
             model.to(wanted.ToDtype());
         model.to(device);
         model.eval();
-        return model;
     }
 
     private static SiglipEncoder EncoderOf(nn.Module model) =>

@@ -22,6 +22,9 @@ internal abstract class VisionTower(ModelUse use) : IDisposable
 
     public nn.Module Model => use.Model;
 
+    /// <inheritdoc cref="ModelUse.ToParts"/>
+    public IReadOnlyList<SafetensorsPart> ToParts(ScalarType dtype) => use.ToParts(dtype);
+
     /// <inheritdoc cref="ModelUse.ModelSha256"/>
     public string? ModelSha256 => use.ModelSha256;
 

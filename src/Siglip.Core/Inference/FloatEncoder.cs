@@ -57,11 +57,9 @@ internal sealed class FloatEncoder(IReadOnlyList<EncoderLayerParts> layers, Sigl
 
         private Tensor Attend(Tensor normalized, Tensor? attentionMask)
         {
-            using DisposeScope scope = NewDisposeScope();
-            long batch = normalized.shape[0], patches = normalized.shape[1];
-            Tensor heads = _project.Call(normalized).view(batch, patches, 3, config.NumAttentionHeads, -1).permute(2, 0, 3, 1, 4); // [3, batch, heads, patches, headSize]
-            Tensor attended = nn.functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], attentionMask); // [batch, heads, patches, headSize]
-            return attended.transpose(1, 2).reshape(batch, patches, -1).MoveToOuterDisposeScope(); // [batch, patches, hidden]
+            using Tensor projected = _project.Call(normalized).reshape(normalized.shape[0] * normalized.shape[1], -1); // [rows, 3 * hidden]
+            using Tensor attended = FusedAttention.Attend(projected, (int)normalized.shape[0], config.NumAttentionHeads, attentionMask); // [rows, hidden]
+            return attended.view(normalized.shape[0], normalized.shape[1], -1);
         }
     }
 }

@@ -107,9 +107,8 @@ internal sealed class Int8Encoder(IReadOnlyList<EncoderLayerParts> layers, Sigli
                     Int8Rows.Dequantize(values + ((long)row * outputs), outputs, buffers.Rows[row], sums, bias);
             });
 
-            Tensor heads = projected.view(shape.Batch, shape.Patches, 3, config.NumAttentionHeads, -1).permute(2, 0, 3, 1, 4); // [3, batch, heads, patches, headSize]
-            Tensor attended = nn.functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], attentionMask); // [batch, heads, patches, headSize]
-            Quantize(attended.transpose(1, 2).reshape(shape.Batch * shape.Patches, -1).contiguous(), config.HiddenSize, buffers.Hidden, buffers); // [rows, hidden]
+            Tensor attended = FusedAttention.Attend(projected, (int)shape.Batch, config.NumAttentionHeads, attentionMask); // [rows, hidden]
+            Quantize(attended.contiguous(), config.HiddenSize, buffers.Hidden, buffers);
         }
 
         private void Expand(Buffers buffers)

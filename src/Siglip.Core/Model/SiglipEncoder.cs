@@ -11,6 +11,7 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
     private readonly SiglipVisionConfigBase _config;
     private readonly ModuleList<SiglipEncoderLayer> layers;
     private PackedEncoder? _packed;
+    private Dictionary<string, Tensor> _packedParameters = [];
 
     /// <summary>Creates the module with new random weights.</summary>
     /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
@@ -51,12 +52,14 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
     /// <param name="int8">Whether matrix products are to be computed with 8-bit integers; the weights are float32 then.</param>
     internal void Pack(bool int8)
     {
+        _packedParameters = state_dict();
         EncoderLayerParts[] parts = [.. layers.Select(layer => layer.Parts)];
         _packed = int8 ? new Int8Encoder(parts, _config) : new FloatEncoder(parts, _config);
     }
 
-    /// <summary>The weight that a parameter had before it was packed; null if it was not.</summary>
-    internal Tensor? Unpack(Tensor parameter) => _packed?.Unpack(parameter);
+    /// <summary>The weight that a parameter had before it was packed, or in 8 bits what it is computed with.</summary>
+    /// <param name="name">In the encoder's state dict, where packed parameters are missing.</param>
+    internal Tensor Unpack(string name) => _packed!.Unpack(_packedParameters[name])!;
 
     internal void InitializeMimetic()
     {

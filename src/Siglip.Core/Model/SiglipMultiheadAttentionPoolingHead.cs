@@ -77,6 +77,9 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
         public Tensor Forward(Tensor query, Tensor hiddenStates, Tensor? attentionMask)
         {
             using DisposeScope scope = NewDisposeScope();
+            if (!is_grad_enabled())
+                return out_proj.call(AttendOnce(query, hiddenStates, attentionMask)).MoveToOuterDisposeScope();
+
             long batch = hiddenStates.shape[0];
             Tensor[] weights = in_proj_weight.chunk(3); // [hidden, hidden] each
             Tensor[] biases = in_proj_bias.chunk(3); // [hidden] each
@@ -86,6 +89,24 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
             Tensor attended = nn.functional.scaled_dot_product_attention(projectedQuery, key, value, attentionMask); // [batch, heads, 1, headSize]
             attended = attended.transpose(1, 2).reshape(batch, 1, _heads * _headSize); // [batch, 1, hidden]
             return out_proj.call(attended).MoveToOuterDisposeScope();
+        }
+
+        // The same without projecting every patch: as the query is one vector, its scores are products of the patches with that vector times the key weights, and the
+        // value weights are multiplied with sums of patches. The key bias adds the same number to all scores of a softmax, which changes nothing.
+        // query [1, 1, hidden], hiddenStates [batch, patches, hidden], mask [batch, 1, 1, patches] -> [batch, 1, hidden]
+        private Tensor AttendOnce(Tensor query, Tensor hiddenStates, Tensor? attentionMask)
+        {
+            long hidden = hiddenStates.shape[2];
+            Tensor[] weights = in_proj_weight.view(3, _heads, _headSize, hidden).unbind(0); // [heads, headSize, hidden] each
+            Tensor[] biases = in_proj_bias.chunk(3); // [hidden] each
+            Tensor projectedQuery = nn.functional.linear(query, weights[0].reshape(-1, hidden), biases[0]).view(_heads, 1, _headSize) * (1 / Math.Sqrt(_headSize));
+            Tensor probes = projectedQuery.bmm(weights[1]).squeeze(1); // [heads, hidden]
+            Tensor scores = hiddenStates.matmul(probes.t()).transpose(1, 2); // [batch, heads, patches]
+            if (attentionMask is not null)
+                scores = scores.masked_fill(attentionMask.squeeze(1).logical_not(), double.NegativeInfinity);
+            Tensor sums = scores.softmax(-1).matmul(hiddenStates); // [batch, heads, hidden]
+            Tensor values = sums.transpose(0, 1).bmm(weights[2].transpose(1, 2)); // [heads, batch, headSize]
+            return (values.transpose(0, 1).reshape(-1, hidden) + biases[2]).unsqueeze(1);
         }
 
         private Tensor SplitHeads(Tensor projected) =>

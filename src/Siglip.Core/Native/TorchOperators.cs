@@ -37,15 +37,34 @@ internal static class TorchOperators
             return ops.onednn.qlinear_pointwise(x, 1., 0, weight, scales, zeros, None, 1., 0, 6, "none", annotate(List[Optional[number]], []), "")
         """;
 
+    private static readonly Lazy<bool> IsBFloat16Packable = new(TryBFloat16);
+
     private static readonly Lazy<jit.ScriptModule> Module = new(() => jit.load(ToArchive(Code), DeviceType.CPU));
 
     /// <summary>Whether libtorch has the operators, and this processor the instructions that they are fast with.</summary>
     public static bool AreAvailable => Avx2.IsSupported && RuntimeInformation.ProcessArchitecture == Architecture.X64
         && (OperatingSystem.IsLinux() || OperatingSystem.IsWindows());
 
+    /// <summary>Whether weights of a type can be packed: those of 16 bits need instructions that not all processors have.</summary>
+    public static bool ArePackable(ScalarType dtype) => AreAvailable && (dtype == ScalarType.Float32 || (dtype == ScalarType.BFloat16 && IsBFloat16Packable.Value));
+
     /// <summary>Calls one of the functions above.</summary>
     /// <returns>A tensor of the open dispose scope.</returns>
     public static Tensor Call(string function, params Tensor[] arguments) => Module.Value.invoke<Tensor>(function, [.. arguments]);
+
+    private static bool TryBFloat16()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        try
+        {
+            Call("pack", ones([16, 16], bfloat16));
+            return true;
+        }
+        catch (ExternalException)
+        {
+            return false; // the processor lacks AVX512-BW
+        }
+    }
 
     /// <summary>A TorchScript module without weights: a zip file with the code and a pickled object of the class.</summary>
     private static byte[] ToArchive(string code)

@@ -1,48 +1,50 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
-using static TorchSharp.torch;
 
 namespace Siglip.Core.Onnx;
 
 /// <summary>What exporting has in common for all models.</summary>
 internal static class OnnxExport
 {
-    private const int OperatorSet = 20; // the first with Gelu: ONNX Runtime 1.17, the beginning of 2024
+    public const int OperatorSet = 20; // the first with Gelu: ONNX Runtime 1.17, the beginning of 2024
     private const int IrVersion = 9; // that of this operator set
 
-    /// <param name="model">Whose weights are written; for its state dict.</param>
-    /// <param name="config">Its sizes.</param>
-    /// <param name="processor">Its preprocessing; null for the default of its size.</param>
+    /// <param name="model">The model.</param>
     /// <param name="path">The .onnx file.</param>
     /// <param name="options">Null for the defaults.</param>
-    /// <param name="addOutputs">Adds what follows the patch embeddings, whose number it gets.</param>
-    /// <param name="labels">The classes' names; null if there are none.</param>
     /// <param name="cancellationToken">Ends the writing.</param>
-    public static void OfFixedResolution(
-        nn.Module model, SiglipVisionConfig config, SiglipImageProcessorConfig? processor, string path, SiglipOnnxOptions? options, Action<VisionGraph, long> addOutputs,
-        IReadOnlyList<string>? labels, CancellationToken cancellationToken)
+    /// <returns>What was written.</returns>
+    public static ExportedOnnx Write(SiglipVisionModel model, string path, SiglipOnnxOptions? options, CancellationToken cancellationToken)
     {
         options = Checked(path, options);
-        processor = Sized(PretrainedFolder.Fitting(processor, config), config, options);
-        var vision = new VisionGraph(config, model.state_dict(), options.Precision);
-        long patches = FixedResolutionGraph.Encode(vision, config, processor.Height, processor.Width);
-        addOutputs(vision, patches);
-        Write(path, vision, processor, labels, options, cancellationToken);
+        SiglipImageProcessorConfig processor = Sized(model.ProcessorConfig, model.Config, options);
+        var vision = new VisionGraph(model.Config, model.state_dict(), options.Precision);
+        vision.Pool(attentionBias: null, FixedResolutionGraph.Encode(vision, model.Config, processor.Height, processor.Width));
+        return Write(path, vision, processor, labels: null, options, cancellationToken);
     }
 
-    /// <inheritdoc cref="OfFixedResolution"/>
-    public static void OfVariableResolution(
-        nn.Module model, Siglip2VisionConfig config, Siglip2ImageProcessorConfig? processor, string path, SiglipOnnxOptions? options, CancellationToken cancellationToken)
+    /// <inheritdoc cref="Write(SiglipVisionModel, string, SiglipOnnxOptions?, CancellationToken)"/>
+    public static ExportedOnnx Write(SiglipForImageClassification model, string path, SiglipOnnxOptions? options, CancellationToken cancellationToken)
+    {
+        options = Checked(path, options);
+        SiglipImageProcessorConfig processor = Sized(model.ProcessorConfig, model.Config, options);
+        var vision = new VisionGraph(model.Config, model.state_dict(), options.Precision);
+        FixedResolutionGraph.Encode(vision, model.Config, processor.Height, processor.Width);
+        vision.Classify(model.Labels.Count);
+        return Write(path, vision, processor, model.Labels, options, cancellationToken);
+    }
+
+    /// <inheritdoc cref="Write(SiglipVisionModel, string, SiglipOnnxOptions?, CancellationToken)"/>
+    public static ExportedOnnx Write(Siglip2VisionModel model, string path, SiglipOnnxOptions? options, CancellationToken cancellationToken)
     {
         options = Checked(path, options);
         if ((options.ImageHeight ?? options.ImageWidth) is not null)
-            throw new ArgumentException("ImageHeight and ImageWidth are for models with fixed resolution, this one has variable resolution (NaFlex) and takes images of any "
-                + "shape; leave them out.");
-        processor ??= new Siglip2ImageProcessorConfig { PatchSize = config.PatchSize };
-        var vision = new VisionGraph(config, model.state_dict(), options.Precision);
-        string bias = VariableResolutionGraph.Encode(vision, config);
-        vision.Pool(bias, VariableResolutionGraph.Patches);
-        Write(path, vision, processor, labels: null, options, cancellationToken);
+            throw new ArgumentException("ImageHeight and ImageWidth ask for one size of all images, but the model has variable resolution (NaFlex) and takes images of any "
+                + "shape; leave that out.");
+        Siglip2ImageProcessorConfig processor = model.ProcessorConfig ?? new Siglip2ImageProcessorConfig { PatchSize = model.Config.PatchSize };
+        var vision = new VisionGraph(model.Config, model.state_dict(), options.Precision);
+        vision.Pool(VariableResolutionGraph.Encode(vision, model.Config), VariableResolutionGraph.Patches);
+        return Write(path, vision, processor, labels: null, options, cancellationToken);
     }
 
     private static SiglipOnnxOptions Checked(string path, SiglipOnnxOptions? options)
@@ -54,8 +56,10 @@ internal static class OnnxExport
         return options;
     }
 
-    private static SiglipImageProcessorConfig Sized(SiglipImageProcessorConfig processor, SiglipVisionConfig config, SiglipOnnxOptions options)
+    // The preprocessing for the images of the graph.
+    private static SiglipImageProcessorConfig Sized(SiglipImageProcessorConfig? ofModel, SiglipVisionConfig config, SiglipOnnxOptions options)
     {
+        SiglipImageProcessorConfig processor = PretrainedFolder.Fitting(ofModel, config);
         processor = processor with { Height = options.ImageHeight ?? processor.Height, Width = options.ImageWidth ?? processor.Width };
         if (processor.Fault is { } fault)
             throw new ArgumentException($"ImageHeight and ImageWidth: {fault}");
@@ -65,7 +69,7 @@ internal static class OnnxExport
         return processor;
     }
 
-    private static void Write(
+    private static ExportedOnnx Write(
         string path, VisionGraph vision, SiglipImageProcessorConfigBase processor, IReadOnlyList<string>? labels, SiglipOnnxOptions options, CancellationToken cancellationToken)
     {
         var model = new ModelProto
@@ -83,7 +87,7 @@ internal static class OnnxExport
             model.MetadataProps.Add(new StringStringEntryProto { Key = "id2label", Value = names.ToJsonString(SiglipImageProcessorConfigBase.Indented) });
         }
 
-        OnnxFile.Write(path, model, vision.Graph, options.ExternalData, cancellationToken);
+        return new ExportedOnnx(vision.Graph.Proto, OnnxFile.Write(path, model, vision.Graph, options.ExternalData, cancellationToken));
     }
 
     // For those who open the file in a viewer.

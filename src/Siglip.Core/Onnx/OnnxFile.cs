@@ -21,20 +21,19 @@ internal static class OnnxFile
     /// <param name="graph">Goes into the model.</param>
     /// <param name="externalData">Whether the weights are in a second file even if they are small.</param>
     /// <param name="cancellationToken">Ends the writing between two tensors; nothing is left.</param>
+    /// <returns>The second file's path; null if there is none.</returns>
     /// <exception cref="IOException">A file cannot be written.</exception>
-    public static void Write(string path, ModelProto model, OnnxGraph graph, bool externalData, CancellationToken cancellationToken)
+    public static string? Write(string path, ModelProto model, OnnxGraph graph, bool externalData, CancellationToken cancellationToken)
     {
         externalData |= graph.Initializers.Sum(initializer => initializer.Length) > MaxInlineBytes;
         TensorProto[] headers = [.. graph.Initializers.Select(initializer => initializer.ToProto())];
+        string? dataPath = externalData ? path + DataSuffix : null;
         using var staged = new StagedFiles();
-        if (externalData)
-        {
-            string dataPath = path + DataSuffix;
+        if (dataPath is not null)
             staged.Add(dataPath, stream => WriteData(stream, Path.GetFileName(dataPath), graph.Initializers, headers, cancellationToken));
-        }
-
         staged.Add(path, stream => WriteModel(stream, model, graph, headers, cancellationToken));
         staged.Commit();
+        return dataPath;
     }
 
     // Writes the large tensors one after the other, and into their headers where they are.

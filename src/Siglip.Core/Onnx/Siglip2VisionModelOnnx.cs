@@ -22,7 +22,7 @@ public static class Siglip2VisionModelOnnx
         public void ExportOnnx(string path, SiglipOnnxOptions? options = null, CancellationToken cancellationToken = default)
         {
             ArgumentNullException.ThrowIfNull(model);
-            OnnxExport.OfVariableResolution(model, model.Config, model.ProcessorConfig, path, options, cancellationToken);
+            OnnxExport.Write(model, path, options, cancellationToken);
         }
     }
 }

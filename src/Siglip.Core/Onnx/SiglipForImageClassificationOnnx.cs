@@ -20,8 +20,7 @@ public static class SiglipForImageClassificationOnnx
         public void ExportOnnx(string path, SiglipOnnxOptions? options = null, CancellationToken cancellationToken = default)
         {
             ArgumentNullException.ThrowIfNull(model);
-            OnnxExport.OfFixedResolution(
-                model, model.Config, model.ProcessorConfig, path, options, (vision, _) => vision.Classify(model.Labels.Count), model.Labels, cancellationToken);
+            OnnxExport.Write(model, path, options, cancellationToken);
         }
     }
 }

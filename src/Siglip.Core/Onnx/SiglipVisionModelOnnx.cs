@@ -19,8 +19,7 @@ public static class SiglipVisionModelOnnx
         public void ExportOnnx(string path, SiglipOnnxOptions? options = null, CancellationToken cancellationToken = default)
         {
             ArgumentNullException.ThrowIfNull(model);
-            OnnxExport.OfFixedResolution(
-                model, model.Config, model.ProcessorConfig, path, options, static (vision, patches) => vision.Pool(attentionBias: null, patches), labels: null, cancellationToken);
+            OnnxExport.Write(model, path, options, cancellationToken);
         }
     }
 }

@@ -262,11 +262,9 @@ internal static class SavedTransformer
     /// <returns>SHA-256 of what was written.</returns>
     private static string SaveWeights(SiglipImageFeaturizingTransformer transformer, Stream stream)
     {
-        using var noGradients = no_grad();
         using var sha256 = SHA256.Create();
         using var hashing = new CryptoStream(stream, sha256, CryptoStreamMode.Write, leaveOpen: true);
-        SafetensorsFile.Write(hashing, [.. transformer.Embedder.Model.state_dict()
-            .Select(tensor => SafetensorsFile.ToPart(tensor.Key, tensor.Value, transformer.SavedDtype))], metadata: null);
+        SafetensorsFile.Write(hashing, transformer.Embedder.ToParts(transformer.SavedDtype), metadata: null);
         hashing.FlushFinalBlock();
         return Convert.ToHexStringLower(sha256.Hash!);
     }
