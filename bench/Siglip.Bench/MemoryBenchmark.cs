@@ -10,6 +10,7 @@ namespace Siglip.Bench;
 internal static class MemoryBenchmark
 {
     private const int Batch = 16;
+    private const int LongRunBatch = 8;
     private const int Quarters = 4;
 
     public static Command Create()
@@ -63,7 +64,7 @@ internal static class MemoryBenchmark
             }
 
             foreach (SiglipPrecision precision in Peer.Precisions)
-                runs.Add(LongRun(precision, "base-patch16-224", model, Batch, quick ? 4 : 40));
+                runs.Add(LongRun(precision, "base-patch16-224", model, LongRunBatch, quick ? 4 : 40));
         }
 
         using (PeerModel nano = PeerModel.OfNano(64))
