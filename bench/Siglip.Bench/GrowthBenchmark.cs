@@ -127,7 +127,7 @@ internal static class GrowthBenchmark
         {
             JsonObject[] last = Round();
             long start = Stopwatch.GetTimestamp();
-            for (int rounds = 0; rounds < LeastRounds || (rounds < MostRounds && Stopwatch.GetElapsedTime(start).TotalSeconds < 10); rounds++)
+            for (int rounds = 0; rounds < LeastRounds || (rounds < MostRounds && Stopwatch.GetElapsedTime(start).TotalSeconds < 6); rounds++)
             {
                 last = Round();
                 foreach ((Timings timings, JsonObject answer) in processes.Select(process => process.Timings).Zip(last))
