@@ -10,7 +10,8 @@ namespace Siglip.Bench;
 /// <remarks>Its pixels are not those of the model's own preprocessing: ML.NET resizes otherwise.</remarks>
 internal sealed class ApplyOnnxPeer : IDisposable
 {
-    private const string Pixels = "pixel_values";
+    /// <summary>The model's input.</summary>
+    public const string Pixels = "pixel_values";
 
     private readonly MLContext _context = new();
     private readonly string _output;
@@ -23,22 +24,24 @@ internal sealed class ApplyOnnxPeer : IDisposable
     public ApplyOnnxPeer(string path, SiglipImageProcessorConfig processor, string output = "pooler_output", int threads = 0)
     {
         _output = output;
-        var onnx = new OnnxOptions
-        {
-            ModelFile = path,
-            InputColumns = [Pixels],
-            OutputColumns = [output],
-            IntraOpNumThreads = threads == 0 ? null : threads,
-            ShapeDictionary = new Dictionary<string, int[]> { [Pixels] = [1, 3, processor.Height, processor.Width] },
-        };
         float levels = (float)(1 / processor.RescaleFactor);
         EstimatorChain<OnnxTransformer> estimator = _context.Transforms.LoadImages("image", imageFolder: null, nameof(Photo.Path))
             .Append(_context.Transforms.ResizeImages("image", processor.Width, processor.Height, resizing: ImageResizingEstimator.ResizingKind.Fill))
             .Append(_context.Transforms.ExtractPixels(
                 Pixels, "image", offsetImage: processor.ImageMean[0] * levels, scaleImage: 1 / (processor.ImageStd[0] * levels)))
-            .Append(_context.Transforms.ApplyOnnxModel(onnx));
+            .Append(_context.Transforms.ApplyOnnxModel(Options(path, processor.Height, processor.Width, output, threads)));
         _pipeline = estimator.Fit(_context.Data.LoadFromEnumerable<Photo>([]));
     }
+
+    /// <summary>The step of ML.NET that runs the model, for one image at a time.</summary>
+    public static OnnxOptions Options(string path, int height, int width, string output, int threads) => new()
+    {
+        ModelFile = path,
+        InputColumns = [Pixels],
+        OutputColumns = [output],
+        IntraOpNumThreads = threads == 0 ? null : threads,
+        ShapeDictionary = new Dictionary<string, int[]> { [Pixels] = [1, 3, height, width] },
+    };
 
     /// <summary>Embeds image files, one after the other.</summary>
     /// <returns>The output of each.</returns>

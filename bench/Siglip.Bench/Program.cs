@@ -10,5 +10,12 @@ var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison a
     TrainStepBenchmark.Create(),
     StartupBenchmark.Create(),
     PipelineBenchmark.Create(),
+    ModelsBenchmark.Create(),
+    GrowthBenchmark.Create(),
+    MemoryBenchmark.Create(),
+    AccuracyBenchmark.Create(),
+    PerformancePage.CreateAll(),
+    PerformancePage.CreatePage(),
+    Peer.Create(),
 };
 return await root.Parse(args).InvokeAsync();

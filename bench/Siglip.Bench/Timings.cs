@@ -25,6 +25,15 @@ internal sealed class Timings
         return sorted[below] + ((position - below) * (sorted[above] - sorted[below]));
     }
 
+    /// <summary>How many times as long it took as the other work, which was done in the same rounds: the median over the rounds.</summary>
+    public double Over(Timings other)
+    {
+        var ratios = new Timings();
+        foreach ((double mine, double others) in _milliseconds.Zip(other._milliseconds))
+            ratios.Add(mine / others);
+        return ratios.Median;
+    }
+
     public JsonObject ToJson() => new()
     {
         ["median_ms"] = Math.Round(Median, 3),
@@ -34,6 +43,9 @@ internal sealed class Timings
     };
 
     /// <summary>Median, and the range in which 80 % of the measurements lie.</summary>
-    public override string ToString() =>
-        string.Create(CultureInfo.InvariantCulture, $"{Median:F2} ({Quantile(0.1):F2}–{Quantile(0.9):F2})");
+    public override string ToString() => Text(ToJson());
+
+    /// <summary>The same, of an object that has what <see cref="ToJson"/> writes.</summary>
+    public static string Text(JsonObject timings) => string.Create(
+        CultureInfo.InvariantCulture, $"{(double)timings["median_ms"]!:F2} ({(double)timings["p10_ms"]!:F2}–{(double)timings["p90_ms"]!:F2})");
 }

@@ -158,20 +158,14 @@ internal static class TrainStepBenchmark
             Precision = precision,
         };
         using var step = new TrainingStep(model, options, CPU);
-        using var process = Process.GetCurrentProcess();
-        Console.WriteLine(new JsonObject { ["torchsharp"] = typeof(torch).Assembly.GetName().Version!.ToString(3) }.ToJsonString());
-        while (Console.ReadLine() is not null)
+        return AnsweringLoop.Run(SiglipPeer.Versions(), _ =>
         {
             long start = Stopwatch.GetTimestamp();
             step.Begin(LearningRate);
             double loss = step.Accumulate(batch);
             step.Finish();
-            double milliseconds = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
-            process.Refresh();
-            Console.WriteLine(new JsonObject { ["milliseconds"] = milliseconds, ["loss"] = loss, ["peak_mb"] = process.PeakWorkingSet64 / 1e6 }.ToJsonString());
-        }
-
-        return 0;
+            return new JsonObject { ["milliseconds"] = Stopwatch.GetElapsedTime(start).TotalMilliseconds, ["loss"] = loss };
+        });
     }
 
     private sealed class Processes : IDisposable
