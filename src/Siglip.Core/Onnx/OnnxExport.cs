@@ -51,8 +51,8 @@ internal static class OnnxExport
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         options ??= new SiglipOnnxOptions();
-        if (options.Precision is not (SiglipOnnxPrecision.Float32 or SiglipOnnxPrecision.Int8))
-            throw new ArgumentException($"Precision is {(int)options.Precision}, expected Float32 or Int8.");
+        if (options.Precision is not (SiglipPrecision.Float32 or SiglipPrecision.Int8))
+            throw new ArgumentException($"Precision is {options.Precision}, expected Float32 or Int8.");
         return options;
     }
 
