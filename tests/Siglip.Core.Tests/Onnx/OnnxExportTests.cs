@@ -320,6 +320,20 @@ public sealed class OnnxExportTests
         Assert.IsEmpty(Directory.GetFileSystemEntries(folder.Path));
     }
 
+    [TestMethod]
+    public void A_model_that_an_embedder_has_packed_is_refused()
+    {
+        if (!TorchOperators.AreAvailable)
+            Assert.Inconclusive("There is no Int8 on this processor.");
+        using var folder = new TemporaryFolder();
+        SiglipVisionModel model = SiglipVisionModel.FromPretrained(ReferenceModels.Folder("vision_only"));
+        var processor = new SiglipImageProcessorConfig { Height = 32, Width = 32 };
+        using var embedder = new SiglipImageEmbedder(model, processor, new SiglipImageEmbedderOptions { Precision = SiglipPrecision.Int8 });
+        InvalidOperationException packed = Assert.ThrowsExactly<InvalidOperationException>(() => model.ExportOnnx(folder.File("model.onnx")));
+        Assert.AreEqual("The model's weights are packed, because an embedder computes with it in Int8; load it once more to export it.", packed.Message);
+        Assert.IsEmpty(Directory.GetFileSystemEntries(folder.Path));
+    }
+
     private static SiglipVisionModel NewModel(string activation)
     {
         manual_seed(3);
