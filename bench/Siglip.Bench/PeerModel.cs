@@ -1,8 +1,6 @@
 using System.Runtime.InteropServices;
 using Siglip.Core;
 using Siglip.Core.Tests;
-using TorchSharp;
-using static TorchSharp.torch;
 
 namespace Siglip.Bench;
 
@@ -43,6 +41,14 @@ internal sealed class PeerModel : IDisposable
 
     public static SiglipVisionConfig ReadConfig(string folder) => SiglipVisionConfig.FromJson(File.ReadAllText(Path.Combine(folder, "config.json")));
 
+    /// <summary>An image of the batch, in the model's size.</summary>
+    public static RgbImage Image(SiglipVisionConfig config, int index)
+    {
+        var pixels = new byte[config.ImageSize * config.ImageSize * 3];
+        new Random(index).NextBytes(pixels);
+        return new RgbImage(config.ImageSize, config.ImageSize, pixels);
+    }
+
     /// <summary>The pixel values of the first images.</summary>
     /// <returns>[batch, channels, height, width], row-major.</returns>
     public static float[] ReadPixelValues(string folder, int batch, SiglipVisionConfig config)
@@ -64,9 +70,10 @@ internal sealed class PeerModel : IDisposable
             return written;
         model.ExportOnnx(Path.Combine(folder, OnnxFile));
         model.ExportOnnx(Path.Combine(folder, OnnxInt8File), new SiglipOnnxOptions { Precision = SiglipOnnxPrecision.Int8 });
-        using Tensor pixelValues = FormulaWeights.PixelValues(images, model.Config);
+        var preprocessing = new SiglipImageProcessor(processor);
         using FileStream stream = File.Create(Path.Combine(folder, PixelValuesFile));
-        stream.Write(pixelValues.bytes);
+        for (int i = 0; i < images; i++)
+            stream.Write(MemoryMarshal.AsBytes<float>(preprocessing.Preprocess(Image(model.Config, i))));
         return written;
     }
 }

@@ -15,5 +15,7 @@ var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison a
     PerformancePage.CreateAll(),
     PerformancePage.CreatePage(),
     Peer.Create(),
+    StartupBenchmark.Create(),
+    PipelineBenchmark.Create(),
 };
 return await root.Parse(args).InvokeAsync();

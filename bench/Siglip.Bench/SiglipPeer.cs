@@ -20,8 +20,7 @@ internal static class SiglipPeer
         PixelValueBatch images = embedder.CreateBatch();
         images.Ensure(batch - 1);
         for (int i = 0; i < batch; i++)
-            images.Clear(i);
-        PeerModel.ReadPixelValues(folder, batch, (SiglipVisionConfig)embedder.Config).CopyTo(images.Values(batch));
+            images.Preprocess(i, PeerModel.Image((SiglipVisionConfig)embedder.Config, i));
         return AnsweringLoop.Run(Versions(), request =>
         {
             long start = Stopwatch.GetTimestamp();

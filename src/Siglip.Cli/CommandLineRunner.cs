@@ -56,7 +56,7 @@ internal static partial class CommandLineRunner
                 // The second time nothing is waited for.
                 StagedFiles.DeleteAll();
                 Console.Error.WriteLine("siglip: cancelled.");
-                EndNow();
+                EndNow(Cancelled);
             }
 
             cancellation.Cancel();
@@ -64,6 +64,8 @@ internal static partial class CommandLineRunner
 
         try
         {
+            if (parsed.Action == parsed.CommandResult.Command.Action && parsed.CommandResult.Command.Options.Any(option => option.Name == CommonOptions.DeviceName))
+                TorchNative.BeginLoading(); // the verb will compute, and first reads files
             var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
             return await parsed.InvokeAsync(configuration, cancellation.Token);
         }
@@ -101,12 +103,13 @@ internal static partial class CommandLineRunner
             Console.Error.WriteLine(e);
     }
 
-    // Not Environment.Exit alone: it runs libtorch's destructors while other threads compute, which ends in a segmentation fault.
-    private static void EndNow()
+    /// <summary>Ends the process; nothing that is open is closed.</summary>
+    /// <remarks>libtorch's destructors take a tenth of a second, and while other threads compute they end in a segmentation fault.</remarks>
+    public static void EndNow(int exitCode)
     {
         if (!OperatingSystem.IsWindows())
-            ExitWithoutDestructors(Cancelled);
-        Environment.Exit(Cancelled);
+            ExitWithoutDestructors(exitCode);
+        Environment.Exit(exitCode);
     }
 
     [LibraryImport("libc", EntryPoint = "_exit")]

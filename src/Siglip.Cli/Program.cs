@@ -12,4 +12,6 @@ var root = new RootCommand("SigLIP image embeddings, classifiers on top of them,
     ExportOnnxVerb.Create(),
     InfoVerb.Create(),
 };
-return await CommandLineRunner.RunAsync(root, args);
+int exitCode = await CommandLineRunner.RunAsync(root, args);
+CommandLineRunner.EndNow(exitCode);
+return exitCode;

@@ -1,6 +1,8 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
+using System.Threading.Channels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -10,9 +12,8 @@ namespace Siglip.Core;
 /// <remarks>The same numbers as transformers' SiglipImageProcessor and SiglipVisionModel, up to the rounding of float32.</remarks>
 public sealed class SiglipImageEmbedder : IDisposable
 {
-    private readonly VisionTower _tower;
+    private readonly VisionTower[] _towers; // of one model, one on each device
     private readonly SiglipImageEmbedderOptions _options;
-    private readonly Device _device;
     private readonly Lock _lifetime = new();
     private int _passesInFlight;
     private bool _disposed;
@@ -27,7 +28,7 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// not exist.</exception>
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public SiglipImageEmbedder(SiglipVisionModel model, SiglipImageProcessorConfig processorConfig, SiglipImageEmbedderOptions? options = null)
-        : this(VisionTower.Of(model, processorConfig, options ?? new SiglipImageEmbedderOptions()), options ?? new SiglipImageEmbedderOptions())
+        : this([VisionTower.Of(model, processorConfig, options ?? new SiglipImageEmbedderOptions())], options ?? new SiglipImageEmbedderOptions())
     {
     }
 
@@ -40,17 +41,17 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// not exist.</exception>
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public SiglipImageEmbedder(Siglip2VisionModel model, Siglip2ImageProcessorConfig processorConfig, SiglipImageEmbedderOptions? options = null)
-        : this(VisionTower.Of(model, processorConfig, options ?? new SiglipImageEmbedderOptions()), options ?? new SiglipImageEmbedderOptions())
+        : this([VisionTower.Of(model, processorConfig, options ?? new SiglipImageEmbedderOptions())], options ?? new SiglipImageEmbedderOptions())
     {
     }
 #pragma warning restore RS0026
 
-    private SiglipImageEmbedder(VisionTower tower, SiglipImageEmbedderOptions options)
+    private SiglipImageEmbedder(VisionTower[] towers, SiglipImageEmbedderOptions options)
     {
-        _tower = tower;
+        _towers = towers;
         _options = options;
-        _device = TorchDevice.Find(options.Device);
         Output = OutputOf(options, Config);
+        Reading = new ImageReading(options.ApplyExifOrientation, options.FastDecode ? First.SizeFor : null);
     }
 
     /// <summary>Loads a model, with fixed or variable resolution, and its preprocessing. Embedders of equal weights, precision and device share one model in
@@ -72,28 +73,33 @@ public sealed class SiglipImageEmbedder : IDisposable
         new(VisionTower.Load(checkpoint, options), options);
 
     /// <summary>The model's sizes: a <see cref="SiglipVisionConfig"/>, or a <see cref="Siglip2VisionConfig"/> if it has variable resolution.</summary>
-    public SiglipVisionConfigBase Config => _tower.Config;
+    public SiglipVisionConfigBase Config => First.Config;
 
     /// <summary>How images become pixel values, with what the options change of it: a <see cref="SiglipImageProcessorConfig"/>, or a
     /// <see cref="Siglip2ImageProcessorConfig"/> if the model has variable resolution.</summary>
-    public SiglipImageProcessorConfigBase ProcessorConfig => _tower.ProcessorConfig;
+    public SiglipImageProcessorConfigBase ProcessorConfig => First.ProcessorConfig;
 
     /// <summary>The most patches of an image; with fixed resolution the patches of every image.</summary>
-    public int PatchCount => _tower.PatchCount;
+    public int PatchCount => First.PatchCount;
 
     /// <summary>The embedding that <c>Embed</c> and <c>EmbedAsync</c> return.</summary>
     public SiglipEmbeddingOutputs Output { get; }
 
-    internal nn.Module Model => _tower.Model;
+    internal nn.Module Model => First.Model;
+
+    private VisionTower First => _towers[0];
+
+    /// <summary>How image files are read.</summary>
+    internal ImageReading Reading { get; }
 
     /// <inheritdoc cref="ModelUse.ToParts"/>
-    internal IReadOnlyList<SafetensorsPart> ToParts(ScalarType dtype) => _tower.ToParts(dtype);
+    internal IReadOnlyList<SafetensorsPart> ToParts(ScalarType dtype) => First.ToParts(dtype);
 
     /// <inheritdoc cref="ModelUse.ModelSha256"/>
-    internal string? ModelSha256 => _tower.ModelSha256;
+    internal string? ModelSha256 => First.ModelSha256;
 
     /// <inheritdoc cref="ModelUse.IsShared"/>
-    internal bool SharesModel => _tower.SharesModel;
+    internal bool SharesModel => First.SharesModel;
 
     /// <summary>Number of float values that one image's embedding has; for patch embeddings of a model with variable resolution, those of the most
     /// patches.</summary>
@@ -110,13 +116,13 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It is no image, a damaged one, or one that the preprocessing does not take.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
-    public float[] Embed(string imagePath) => Embed(RgbImage.Load(imagePath, _options.ApplyExifOrientation), $"'{imagePath}'");
+    public float[] Embed(string imagePath) => Embed(Open(imagePath), $"'{imagePath}'");
 
     /// <summary>Embeds an encoded image: the bytes of a JPEG, PNG, WebP, GIF or BMP file.</summary>
     /// <exception cref="InvalidDataException">It is no image, a damaged one, or one that the preprocessing does not take.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
     public float[] Embed(ReadOnlyMemory<byte> encodedImage) =>
-        Embed(RgbImage.Decode(encodedImage, "the image", _options.ApplyExifOrientation), "the image");
+        Embed(ImageDecoder.Open(encodedImage, "the image", Reading), "the image");
 
     /// <summary>Embeds an image.</summary>
     /// <exception cref="ArgumentException">The preprocessing does not resize (<see cref="SiglipImageProcessorConfigBase.DoResize"/> is false), and the image
@@ -153,11 +159,11 @@ public sealed class SiglipImageEmbedder : IDisposable
         return Embed(batch, images.Count, outputs);
     }
 
-    /// <summary>Embeds image files, in batches: while the model computes one, the next is decoded and resized on all cores.</summary>
+    /// <summary>Embeds image files, in batches: while the model computes one, the next ones are decoded and resized on the cores that it leaves idle.</summary>
     /// <param name="imagePaths">The files.</param>
     /// <param name="cancellationToken">Ends the sequence before the next batch; the input gets a token that is cancelled with it.</param>
     /// <returns>One embedding for each file, in their order. A batch's embeddings come as soon as it is computed, also if what follows in the input
-    /// fails. Leaving the sequence early waits for the batch that is being prepared, and cancels the input's token.</returns>
+    /// fails. Leaving the sequence early waits for the images that are being prepared, and cancels the input's token.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="imagePaths"/> is null.</exception>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">A file is no image, a damaged one, or one that the preprocessing does not take; the message names it.</exception>
@@ -165,14 +171,14 @@ public sealed class SiglipImageEmbedder : IDisposable
     public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<string> imagePaths, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(imagePaths);
-        return EmbedBatches(imagePaths, (path, _) => $"'{path}'", (path, _) => RgbImage.Load(path, _options.ApplyExifOrientation), cancellationToken);
+        return EmbedBatches(imagePaths, (path, _) => $"'{path}'", (path, _) => Open(path), cancellationToken);
     }
 
-    /// <summary>Embeds encoded images, in batches: while the model computes one, the next is decoded and resized on all cores.</summary>
+    /// <summary>Embeds encoded images, in batches: while the model computes one, the next ones are decoded and resized on the cores that it leaves idle.</summary>
     /// <param name="encodedImages">The bytes of JPEG, PNG, WebP, GIF or BMP files.</param>
     /// <param name="cancellationToken">Ends the sequence before the next batch; the input gets a token that is cancelled with it.</param>
     /// <returns>One embedding for each image, in their order. A batch's embeddings come as soon as it is computed, also if what follows in the input
-    /// fails. Leaving the sequence early waits for the batch that is being prepared, and cancels the input's token.</returns>
+    /// fails. Leaving the sequence early waits for the images that are being prepared, and cancels the input's token.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="encodedImages"/> is null.</exception>
     /// <exception cref="InvalidDataException">One is no image, a damaged one, or one that the preprocessing does not take; the message says which, counted from 0.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
@@ -180,20 +186,20 @@ public sealed class SiglipImageEmbedder : IDisposable
     {
         ArgumentNullException.ThrowIfNull(encodedImages);
         return EmbedBatches(
-            encodedImages, (_, index) => $"image {index}", (encoded, source) => RgbImage.Decode(encoded, source, _options.ApplyExifOrientation), cancellationToken);
+            encodedImages, (_, index) => $"image {index}", (encoded, source) => ImageDecoder.Open(encoded, source, Reading), cancellationToken);
     }
 
-    /// <summary>Embeds images, in batches: while the model computes one, the next is resized on all cores.</summary>
+    /// <summary>Embeds images, in batches: while the model computes one, the next ones are resized on the cores that it leaves idle.</summary>
     /// <param name="images">The images.</param>
     /// <param name="cancellationToken">Ends the sequence before the next batch; the input gets a token that is cancelled with it.</param>
     /// <returns>One embedding for each image, in their order. A batch's embeddings come as soon as it is computed, also if what follows in the input
-    /// fails. Leaving the sequence early waits for the batch that is being prepared, and cancels the input's token.</returns>
+    /// fails. Leaving the sequence early waits for the images that are being prepared, and cancels the input's token.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="images"/> is null.</exception>
     /// <exception cref="ObjectDisposedException">This embedder is disposed.</exception>
     public IAsyncEnumerable<SiglipImageEmbedding> EmbedAsync(IAsyncEnumerable<RgbImage> images, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(images);
-        return EmbedBatches(images, (_, index) => $"image {index}", (image, _) => image, cancellationToken);
+        return EmbedBatches(images, (_, index) => $"image {index}", (image, _) => new ImageRows(image ?? throw new ArgumentNullException(nameof(images), "One of the images is null.")), cancellationToken);
     }
 
     /// <summary>Frees the model, unless others that were loaded from equal weights still use it. Does not wait for a forward pass in flight on another thread:
@@ -209,7 +215,7 @@ public sealed class SiglipImageEmbedder : IDisposable
                 return; // the last pass frees the model
         }
 
-        _tower.Dispose();
+        DisposeTowers();
     }
 
     /// <summary>Checks that the model has the embeddings.</summary>
@@ -233,7 +239,7 @@ public sealed class SiglipImageEmbedder : IDisposable
         CheckHead(config, output);
     }
 
-    internal PixelValueBatch CreateBatch() => new(_tower);
+    internal PixelValueBatch CreateBatch() => new(First, First.TakesLevels && First.Device.type != DeviceType.CPU);
 
     /// <summary>One forward pass.</summary>
     /// <param name="batch">Preprocessed images.</param>
@@ -248,17 +254,21 @@ public sealed class SiglipImageEmbedder : IDisposable
             using var noGradients = inference_mode();
             using DisposeScope scope = NewDisposeScope();
             ReadOnlySpan<SiglipPatchGrid> grids = batch.Grids(count);
+            var shares = new (Tensor Patches, Tensor? Pooled, Tensor? Mean)[Math.Min(_towers.Length, count)];
+            for (int i = 0, first = 0; i < shares.Length; i++) // GPUs compute beside each other, as nothing here waits for them
+            {
+                int size = (count - first) / (shares.Length - i);
+                shares[i] = _towers[i].Forward(batch.ToTensor(first, size, _towers[i].Device), grids.Slice(first, size), outputs);
+                first += size;
+            }
 
-            // A copy in torch's own memory: that of an array is aligned as it happens to be, which decides how sums are added up, and so the last bit.
-            Tensor pixelValues = tensor(batch.Values(count), [count, _tower.PixelValueCount]).clone();
-            (Tensor patches, Tensor? pooled, Tensor? mean) = _tower.Forward(pixelValues, grids, _device, outputs);
             return new SiglipImageEmbeddings(
                 count,
                 Config.HiddenSize,
                 grids.ToArray(),
-                outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings) ? ToArray(patches) : null,
-                pooled is null ? null : ToArray(pooled),
-                mean is null ? null : ToArray(mean));
+                outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings) ? ToArray([.. shares.Select(share => share.Patches)]) : null,
+                outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding) ? ToArray([.. shares.Select(share => share.Pooled!)]) : null,
+                outputs.HasFlag(SiglipEmbeddingOutputs.MeanPatchEmbedding) ? ToArray([.. shares.Select(share => share.Mean!)]) : null);
         }
         finally
         {
@@ -266,20 +276,33 @@ public sealed class SiglipImageEmbedder : IDisposable
         }
     }
 
-    private async IAsyncEnumerable<SiglipImageEmbedding> EmbedBatches<T>(
-        IAsyncEnumerable<T> items, Func<T, long, string> nameOf, Func<T, string, RgbImage> decode, [EnumeratorCancellation] CancellationToken cancellationToken)
+    /// <summary>How many batches are prepared while the model computes another one: enough for all cores, and more than one only as far as memory allows.</summary>
+    /// <param name="batchSize">Images of a batch.</param>
+    internal int BatchesAhead(int batchSize)
     {
+        const long MaxBytes = 256 << 20;
+        long wanted = (2L * Environment.ProcessorCount) / batchSize, allowed = MaxBytes / ((long)batchSize * First.PixelValueCount * sizeof(float));
+        return (int)Math.Max(1, Math.Min(wanted, allowed));
+    }
+
+    private async IAsyncEnumerable<SiglipImageEmbedding> EmbedBatches<T>(
+        IAsyncEnumerable<T> items, Func<T, long, string> nameOf, Func<T, string, PixelRows> open, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        int size = Math.Min(_options.BatchSize, MaxCount(Output));
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        await using IAsyncEnumerator<T[]> chunks = items.Chunk(Math.Min(_options.BatchSize, MaxCount(Output))).GetAsyncEnumerator(stop.Token);
-        long read = 0, done = 0;
-        Task<Batch?> next = PrepareNext();
+        var ahead = Channel.CreateBounded<Batch>(BatchesAhead(size));
+        ConcurrentBag<PixelValueBatch> used = []; // memory for further batches
+        Task reading = Task.Run(ReadAsync, CancellationToken.None);
+        Batch? current = null;
+        long done = 0;
         try
         {
-            while (await next is { } batch)
+            await foreach (Batch batch in ahead.Reader.ReadAllAsync(cancellationToken))
             {
-                Task<SiglipImageEmbeddings> running = Task.Run(() => Embed(batch.Images, batch.Errors.Length, Output), CancellationToken.None);
-                next = PrepareNext();
-                SiglipImageEmbeddings embeddings = await running;
+                cancellationToken.ThrowIfCancellationRequested();
+                current = batch;
+                SiglipImageEmbeddings embeddings = await Task.Run(() => Embed(batch), CancellationToken.None);
+                used.Add(batch.Images);
                 for (int i = 0; i < embeddings.Count; i++)
                     yield return ResultOf(done++, embeddings, i, batch.Errors[i]);
             }
@@ -288,59 +311,91 @@ public sealed class SiglipImageEmbedder : IDisposable
         {
             // The sequence may be left early: nothing is to go on behind the caller's back.
             await stop.CancelAsync();
-            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await reading;
+            do
+                current?.Preparation.Leave();
+            while (ahead.Reader.TryRead(out current));
         }
 
-        async Task<Batch?> PrepareNext()
+        async Task ReadAsync()
         {
-            if (!await chunks.MoveNextAsync())
-                return null;
-            T[] chunk = chunks.Current;
-            long first = read;
-            read += chunk.Length;
-            return await Task.Run(() => Prepare(chunk, i => nameOf(chunk[i], first + i), decode, stop.Token), stop.Token);
+            try
+            {
+                long read = 0;
+                await using IAsyncEnumerator<T[]> chunks = items.Chunk(size).GetAsyncEnumerator(stop.Token);
+                while (await ahead.Writer.WaitToWriteAsync(stop.Token) && await chunks.MoveNextAsync())
+                {
+                    (T[] chunk, long first) = (chunks.Current, read);
+                    if (!used.TryTake(out PixelValueBatch? images))
+                        images = CreateBatch();
+                    ahead.Writer.TryWrite(Prepare(images, chunk, i => nameOf(chunk[i], first + i), open, begin: first > 0, stop.Token));
+                    read += chunk.Length;
+                }
+
+                ahead.Writer.Complete();
+            }
+            catch (Exception exception) // thrown by the reader of the channel, after the batches before
+            {
+                ahead.Writer.Complete(exception);
+            }
         }
     }
 
-    private Batch Prepare<T>(T[] items, Func<int, string> nameOf, Func<T, string, RgbImage> decode, CancellationToken cancellationToken)
+    // The first batch has no pass beside which it could be prepared.
+    private static Batch Prepare<T>(
+        PixelValueBatch images, T[] items, Func<int, string> nameOf, Func<T, string, PixelRows> open, bool begin, CancellationToken cancellationToken)
     {
-        var batch = new Batch(CreateBatch(), new Exception?[items.Length]);
-        batch.Images.Ensure(items.Length - 1);
-        ParallelLoop.For(
-            items.Length,
-            i =>
+        images.Ensure(items.Length - 1);
+        var errors = new Exception?[items.Length];
+        return new Batch(images, errors, begin
+            ? AwaitedLoop.Begin(items.Length, Prepare, cancellationToken)
+            : AwaitedLoop.Defer(items.Length, Prepare, cancellationToken));
+
+        void Prepare(int i)
+        {
+            try
             {
-                try
-                {
-                    string name = nameOf(i);
-                    Preprocess(batch.Images, i, decode(items[i], name), name);
-                }
-                catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
-                {
-                    batch.Images.Clear(i);
-                    batch.Errors[i] = e;
-                }
-            },
-            cancellationToken);
+                string name = nameOf(i);
+                Preprocess(images, i, open(items[i], name), name);
+            }
+            catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+            {
+                images.Clear(i);
+                errors[i] = e;
+            }
+        }
+    }
+
+    private SiglipImageEmbeddings Embed(Batch batch)
+    {
+        batch.Preparation.Finish();
         if (!_options.BadImagesAreMissing && batch.Errors.FirstOrDefault(error => error is not null) is { } bad)
             ExceptionDispatchInfo.Throw(bad);
-        return batch;
+        return Embed(batch.Images, batch.Errors.Length, Output);
     }
 
-    private static void Preprocess(PixelValueBatch batch, int slot, RgbImage image, string name)
+    private static void Preprocess(PixelValueBatch batch, int slot, PixelRows image, string name)
     {
-        ArgumentNullException.ThrowIfNull(image);
-        try
+        using (image)
         {
-            batch.Preprocess(slot, image);
-        }
-        catch (ArgumentException e)
-        {
-            throw UnfitImage.Named(name, e);
+            try
+            {
+                batch.Preprocess(slot, image);
+            }
+            catch (ArgumentException e)
+            {
+                throw UnfitImage.Named(name, e);
+            }
         }
     }
 
-    private float[] Embed(RgbImage image, string name)
+    private PixelRows Open(string imagePath)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(imagePath);
+        return ImageDecoder.Open(RgbImage.ReadFile(imagePath), $"'{imagePath}'", Reading);
+    }
+
+    private float[] Embed(PixelRows image, string name)
     {
         PixelValueBatch batch = CreateBatch();
         batch.Ensure(0);
@@ -357,14 +412,15 @@ public sealed class SiglipImageEmbedder : IDisposable
         return new SiglipImageEmbedding(index, missing, default, error);
     }
 
-    private sealed record Batch(PixelValueBatch Images, Exception?[] Errors);
+    private sealed record Batch(PixelValueBatch Images, Exception?[] Errors, AwaitedLoop Preparation);
 
-    private float[] ToArray(Tensor embeddings)
+    private float[] ToArray(Tensor[] shares)
     {
-        embeddings = embeddings.to(float32);
+        Tensor[] values = [.. shares.Select(share => share.to(float32).cpu())];
+        Tensor embeddings = values is [var only] ? only : cat(values); // [batch, …]
         if (_options.Normalize)
             embeddings = nn.functional.normalize(embeddings, dim: -1);
-        return embeddings.cpu().contiguous().data<float>().ToArray();
+        return embeddings.contiguous().data<float>().ToArray();
     }
 
     private static SiglipEmbeddingOutputs OutputOf(SiglipImageEmbedderOptions options, SiglipVisionConfigBase config) =>
@@ -372,7 +428,7 @@ public sealed class SiglipImageEmbedder : IDisposable
 
     // As many as their pixel values and the embeddings fit into one array each.
     private int MaxCount(SiglipEmbeddingOutputs outputs) =>
-        Array.MaxLength / Math.Max(_tower.PixelValueCount, outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings)
+        Array.MaxLength / Math.Max(First.PixelValueCount, outputs.HasFlag(SiglipEmbeddingOutputs.PatchEmbeddings)
             ? GetLength(SiglipEmbeddingOutputs.PatchEmbeddings) : Config.HiddenSize);
 
     private static void CheckSingle(SiglipEmbeddingOutputs output)
@@ -407,6 +463,8 @@ public sealed class SiglipImageEmbedder : IDisposable
                 return;
         }
 
-        _tower.Dispose();
+        DisposeTowers();
     }
+
+    private void DisposeTowers() => Array.ForEach(_towers, tower => tower.Dispose());
 }

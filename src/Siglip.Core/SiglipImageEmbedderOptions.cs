@@ -10,7 +10,8 @@ public sealed record SiglipImageEmbedderOptions
     /// <summary>The number of images in one forward pass of <c>EmbedAsync</c>. At least 1; the default is 16.</summary>
     public int BatchSize { get; init; } = 16;
 
-    /// <summary>Where the model computes: <c>cpu</c> (the default), <c>cuda</c> or <c>cuda:1</c>.</summary>
+    /// <summary>Where the model computes: <c>cpu</c> (the default), <c>cuda</c> or <c>cuda:1</c>; several, separated by commas, or <c>cuda:all</c> for all GPUs.
+    /// Of several devices each has a model of its own, and every batch is shared out between them.</summary>
     public string Device { get; init; } = "cpu";
 
     /// <summary>The floating-point type in which the model computes. The default, null, leaves a model that is taken over as it is, and loads a
@@ -43,6 +44,11 @@ public sealed record SiglipImageEmbedderOptions
 
     /// <summary>Whether images are turned as their EXIF data say. The default is false, as in transformers' image processor.</summary>
     public bool ApplyExifOrientation { get; init; }
+
+    /// <summary>Whether the codec reduces large JPEG images while it decodes them, to a half, a fourth or an eighth, as far as that leaves at least twice the
+    /// model's pixels on each side: faster, with embeddings that differ a little. The pixels are those of Pillow's <c>Image.draft</c>, as in its
+    /// <c>thumbnail</c>. Other images are decoded in full. The default is false.</summary>
+    public bool FastDecode { get; init; }
 
     /// <summary>Whether an image that cannot be read gives an embedding of NaN, with the reason, instead of ending the sequence of
     /// <c>EmbedAsync</c>. The default is false.</summary>

@@ -11,12 +11,22 @@ namespace Siglip.MLNet;
 /// <param name="Source">What the two are properties of, for messages.</param>
 internal sealed record ComputeDevice(int? GpuDeviceId, bool FallbackToCpu, string Source)
 {
+    /// <summary>Whether all CUDA devices compute, not only the one of <see cref="GpuDeviceId"/>.</summary>
+    public bool All { get; init; }
+
+    /// <summary>The options' device, or that of the context if they name none.</summary>
+    /// <exception cref="ArgumentException">The number is negative; or one device is asked for, and all.</exception>
+    public static ComputeDevice From(SiglipImageFeaturizingOptions options, IHostEnvironment environment)
+    {
+        if (!options.UseAllGpus)
+            return From(options.GpuDeviceId, options.FallbackToCpu, nameof(SiglipImageFeaturizingOptions), environment);
+        if (options.GpuDeviceId is { } id)
+            throw new ArgumentException($"UseAllGpus is set, and GpuDeviceId is {id}; leave one of them out.", nameof(options));
+        return new ComputeDevice(0, options.FallbackToCpu, nameof(SiglipImageFeaturizingOptions)) { All = true };
+    }
+
     /// <summary>The options' device, or that of the context if they name none.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The number is negative.</exception>
-    public static ComputeDevice From(SiglipImageFeaturizingOptions options, IHostEnvironment environment) =>
-        From(options.GpuDeviceId, options.FallbackToCpu, nameof(SiglipImageFeaturizingOptions), environment);
-
-    /// <inheritdoc cref="From(SiglipImageFeaturizingOptions, IHostEnvironment)"/>
     public static ComputeDevice From(SiglipImageClassificationOptions options, IHostEnvironment environment) =>
         From(options.GpuDeviceId, options.FallbackToCpu, nameof(SiglipImageClassificationOptions), environment);
 
@@ -38,14 +48,17 @@ internal sealed record ComputeDevice(int? GpuDeviceId, bool FallbackToCpu, strin
         TorchNative.Ensure();
         int devices = torch.cuda.is_available() ? torch.cuda.device_count() : 0;
         if (id < devices)
-            return $"cuda:{id}";
+            return All ? "cuda:all" : $"cuda:{id}";
 
         string found = devices == 0 ? "CUDA is not available" : $"only {devices} CUDA device(s) are available";
+        string asked = All
+            ? $"All GPU devices are asked for ({Source}.{nameof(SiglipImageFeaturizingOptions.UseAllGpus)})"
+            : $"GPU device {id} is asked for ({Source}.{nameof(GpuDeviceId)})";
         if (!FallbackToCpu)
-            throw new InvalidOperationException($"GPU device {id} is asked for ({Source}.{nameof(GpuDeviceId)}), and {found}. Reference "
+            throw new InvalidOperationException($"{asked}, and {found}. Reference "
                 + "TorchSharp-cuda-linux or TorchSharp-cuda-windows and install NVIDIA's driver, or allow the CPU: set "
                 + $"{Source}.{nameof(FallbackToCpu)} to true.");
-        Environments.Warn(host, $"GPU device {id} is asked for, and {found}: the CPU computes.");
+        Environments.Warn(host, $"{asked}, and {found}: the CPU computes.");
         return "cpu";
     }
 

@@ -60,17 +60,10 @@ internal sealed class DataViewImages : ILabeledImages
     {
         (DataViewSchema.Column label, KeyDataViewType key) = LabelOf(data.Schema, labelColumnName);
         (DataViewSchema.Column image, ImageColumnKind kind) = ImageOf(data.Schema, imageColumnName);
-        var settings = new FeaturizerSettings
-        {
-            InputColumnName = image.Name,
-            Columns = [],
-            Model = "",
-            ImageFolder = imageFolder,
-            ApplyExifOrientation = applyExifOrientation,
-        };
         using DataViewRowCursor cursor = data.GetRowCursor([label, image]);
         var values = LabelValues.Of(label);
-        var images = new DataViewImages(ImageSource.Create(ImageGetter(cursor, image, kind), kind, settings), kind, LabelValues.NamesOf(values, (int)key.Count), values);
+        var source = ImageSource.Create(ImageGetter(cursor, image, kind), kind, imageFolder, new ImageReading(applyExifOrientation));
+        var images = new DataViewImages(source, kind, LabelValues.NamesOf(values, (int)key.Count), values);
         images.Read(cursor, KeyGetter(cursor, label), image.Name, maxMemory, cancellationToken);
         return images;
     }
@@ -91,7 +84,7 @@ internal sealed class DataViewImages : ILabeledImages
             return _pixels[index]!;
         try
         {
-            return _source.Decode(index);
+            return Decode(index);
         }
         catch (Exception e) when (ImageBatch.IsOfImage(e) && e is not IOException) // which names the file
         {
@@ -144,13 +137,19 @@ internal sealed class DataViewImages : ILabeledImages
         try
         {
             _source.Read(slot);
-            return _kind == ImageColumnKind.Image ? _source.Decode(slot) : null;
+            return _kind == ImageColumnKind.Image ? Decode(slot) : null;
         }
         catch (Exception e) when (ImageBatch.IsOfImage(e))
         {
             _faults[slot] = e;
             return null;
         }
+    }
+
+    private RgbImage Decode(int slot)
+    {
+        using PixelRows rows = _source.Open(slot);
+        return rows.ToImage();
     }
 
     private InvalidDataException Bad(int index, Exception fault) =>

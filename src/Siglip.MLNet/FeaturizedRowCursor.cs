@@ -5,19 +5,23 @@ using Siglip.Core;
 
 namespace Siglip.MLNet;
 
-/// <summary>Reads a batch of rows ahead, embeds their images in one forward pass, and hands the rows out one by one.</summary>
+/// <summary>Reads rows ahead in batches, embeds the images of a batch in one forward pass, and hands the rows out one by one.</summary>
+/// <remarks>
+/// While the model computes a batch, the images of the next ones are decoded in the background. The input is read on the consumer's thread only, and the first
+/// batch without looking further, because whoever wants a few rows only is not to pay for more.
+/// </remarks>
 internal sealed class FeaturizedRowCursor : DataViewRowCursor
 {
     private readonly DataViewRowCursor _input;
     private readonly FeaturizedSchema _schema;
     private readonly bool[] _active;
-    private readonly SiglipImageFeaturizingTransformer _transformer;
     private readonly CursorLog _log;
     private readonly int _batchSize;
-    private readonly RowBuffer?[] _buffers; // one for each column; null unless it is active and of the input
-    private readonly ImageBatch _images;
-    private readonly ValueGetter<DataViewRowId> _idGetter;
-    private DataViewRowId[] _ids = [];
+    private readonly RowBatch[] _batches; // used in turns
+    private readonly Queue<int> _ahead = []; // those that are read and not yet computed
+    private readonly CancellationTokenSource _stop = new();
+    private int _current; // the batch that is handed out
+    private int _last = -1; // the batch that was read last
     private int _count;
     private int _slot = -1;
     private long _position = -1;
@@ -33,16 +37,10 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     public FeaturizedRowCursor(
         SiglipImageFeaturizingTransformer transformer, DataViewRowCursor input, FeaturizedSchema schema, bool[] active, CursorLog log)
     {
-        (_transformer, _input, _schema, _active, _log) = (transformer, input, schema, active, log);
+        (_input, _schema, _active, _log) = (input, schema, active, log);
         _batchSize = transformer.Settings.BatchSize;
-        _idGetter = input.GetIdGetter();
-        _buffers = [.. schema.Output.Select(column => active[column.Index] && !schema.IsAdded(column.Index)
-            ? RowBuffer.Create(input, schema.InputAt(column.Index))
-            : null)];
-
-        // A source that is handed on as well is got from the input only once.
-        Delegate source = _buffers[schema.SourceIndex]?.LastRead ?? GetterOf(input, schema);
-        _images = new ImageBatch(transformer, schema, source, schema.ActiveEmbeddings(active));
+        int ahead = schema.SourceKind == ImageColumnKind.Image ? 0 : transformer.Embedder.BatchesAhead(_batchSize);
+        _batches = [.. Enumerable.Range(0, 1 + ahead).Select(_ => new RowBatch(transformer, input, schema, active))];
     }
 
     public override long Position => _position;
@@ -68,7 +66,7 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
         return true;
     }
 
-    public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId id) => id = _ids[CurrentSlot()];
+    public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId id) => id = _batches[_current].IdOf(CurrentSlot());
 
     public override bool IsColumnActive(DataViewSchema.Column column)
     {
@@ -79,15 +77,10 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
     {
         _schema.CheckColumn(column);
-        Delegate? getter = null;
-        if (_active[column.Index])
-        {
-            getter = _schema.IsAdded(column.Index)
-                ? _schema.AddedAt(column.Index).CreateGetter(_images, CurrentSlot)
-                : _buffers[column.Index]!.CreateGetter(CurrentSlot);
-        }
-
-        return FeaturizedSchema.Cast<TValue>(getter, column);
+        if (!_active[column.Index])
+            return FeaturizedSchema.Cast<TValue>(null, column);
+        ValueGetter<TValue>[] getters = [.. _batches.Select(batch => FeaturizedSchema.Cast<TValue>(batch.CreateGetter(column, CurrentSlot), column))];
+        return (ref TValue value) => getters[_current](ref value);
     }
 
     internal static Delegate GetterOf(DataViewRow row, FeaturizedSchema schema) => schema.SourceKind switch
@@ -103,9 +96,11 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
         {
             End();
             _log.Dispose();
+            _stop.Cancel();
+            foreach (RowBatch batch in _batches)
+                batch.Dispose();
+            _stop.Dispose();
             _input.Dispose();
-            foreach (RowBuffer? buffer in _buffers)
-                buffer?.Dispose();
         }
 
         base.Dispose(disposing);
@@ -125,12 +120,17 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
             return false;
         try
         {
-            int count = ReadRows();
-            if (count == 0)
-                return false;
-            _log.Add(_images.Compute(count));
-            _count = count;
-            return true;
+            bool isFirst = _last < 0;
+            if (_ahead.Count == 0)
+                Read();
+            RowBatch batch = _batches[_current = _ahead.Dequeue()];
+            while (!isFirst && _ahead.Count < _batches.Length - 1 && !_batches[_last].IsLast && batch.CanBegin)
+                Read().Begin(_stop.Token);
+            if (batch.Count > 0)
+                _log.Add(batch.Compute());
+            if (batch.IsLast)
+                _failure = batch.Failure;
+            return (_count = batch.Count) > 0;
         }
         catch (Exception exception) // thrown by MoveNext, now and whenever it is called again
         {
@@ -139,29 +139,14 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
         }
     }
 
-    /// <summary>Reads rows for a batch; if the input fails, the rows before are good and the failure waits until they are handed out.</summary>
-    private int ReadRows()
+    private RowBatch Read()
     {
-        int count = 0;
-        try
-        {
-            while (count < _batchSize && _input.MoveNext())
-            {
-                _transformer.CheckAlive();
-                Slots.Ensure(ref _ids, count);
-                _idGetter(ref _ids[count]);
-                foreach (RowBuffer? buffer in _buffers)
-                    buffer?.Read(count);
-                _images.Read(count, _rowsRead++);
-                count++;
-            }
-        }
-        catch (Exception exception)
-        {
-            _failure = ExceptionDispatchInfo.Capture(exception);
-        }
-
-        return count;
+        _last = (_last + 1) % _batches.Length;
+        _ahead.Enqueue(_last);
+        RowBatch batch = _batches[_last];
+        batch.Read(_rowsRead, _batchSize);
+        _rowsRead += batch.Count;
+        return batch;
     }
 
     private int CurrentSlot() => _slot >= 0

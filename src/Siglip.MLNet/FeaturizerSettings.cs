@@ -23,6 +23,8 @@ internal sealed record FeaturizerSettings
 
     public bool ApplyExifOrientation { get; init; }
 
+    public bool FastDecode { get; init; }
+
     public SiglipPrecision Precision { get; init; }
 
     public SiglipImageBackend ImageBackend { get; init; }
@@ -58,6 +60,7 @@ internal sealed record FeaturizerSettings
             EmbedWeights = options.EmbedWeights,
             Normalize = options.Normalize,
             ApplyExifOrientation = options.ApplyExifOrientation,
+            FastDecode = options.FastDecode,
             Precision = options.Precision,
             ImageBackend = options.ImageBackend,
             InterpolatePositionEncoding = options.InterpolatePositionEncoding,
@@ -112,5 +115,6 @@ internal sealed record FeaturizerSettings
         MaxNumPatches = MaxNumPatches,
         Normalize = Normalize,
         ApplyExifOrientation = ApplyExifOrientation,
+        FastDecode = FastDecode,
     };
 }

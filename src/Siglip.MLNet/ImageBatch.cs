@@ -25,6 +25,7 @@ internal sealed class ImageBatch
     private int[] _places = []; // of the slot's image in the forward pass; -1 if it is known
     private int _placesUsed;
     private ImageLookup? _cache;
+    private AwaitedLoop? _decoding; // of the images, if it has begun before they are computed
     private SiglipImageEmbeddings? _embeddings; // null if no image of the batch is good, or no embedding is wanted
 
     /// <param name="transformer">Whose model computes.</param>
@@ -37,7 +38,7 @@ internal sealed class ImageBatch
         _images = transformer.Embedder.CreateBatch();
         _outputs = outputs;
         (_column, _valueName) = (schema.Source.Name, schema.ValueName);
-        _source = ImageSource.Create(getter, schema.SourceKind, transformer.Settings);
+        _source = ImageSource.Create(getter, schema.SourceKind, transformer.Settings.ImageFolder, transformer.Embedder.Reading);
     }
 
     /// <summary>Takes over the current row's image. If its getter fails, then that is an error of this row's embedding.</summary>
@@ -50,6 +51,7 @@ internal sealed class ImageBatch
             _cache = _transformer.FindCache();
             _placesUsed = 0;
             _slotOf.Clear();
+            _decoding = null;
         }
 
         Slots.Ensure(ref _rows, slot);
@@ -76,6 +78,23 @@ internal sealed class ImageBatch
         Preprocess(slot);
     }
 
+    /// <summary>Whether images can be decoded before it is their turn to be computed. Not if there is a cache: then some of them may be in it.</summary>
+    public bool CanBegin => _source.CanDecodeLater && _transformer.FindCache() is null;
+
+    /// <summary>Begins to decode the images of the rows read, in the background.</summary>
+    /// <param name="count">Number of rows.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public void Begin(int count, CancellationToken cancellationToken)
+    {
+        if (count == 0 || !_source.CanDecodeLater || _cache is not null)
+            return;
+        PlaceAll(count);
+        _decoding = AwaitedLoop.Begin(count, Preprocess, cancellationToken);
+    }
+
+    /// <summary>Waits until no image is decoded any more, after the cancellation.</summary>
+    public void Leave() => _decoding?.Leave();
+
     /// <summary>Computes the embeddings of the rows read: those that are not in the cache, in one forward pass.</summary>
     /// <param name="count">Number of rows.</param>
     /// <exception cref="ObjectDisposedException">The transformer is disposed.</exception>
@@ -84,12 +103,15 @@ internal sealed class ImageBatch
     {
         _embeddings = null;
         _transformer.CheckAlive();
-        if (_source.CanDecodeLater)
+        if (_decoding is not null)
+        {
+            _decoding.Finish();
+        }
+        else if (_source.CanDecodeLater)
         {
             if (_cache is not null) // no threads for nothing
                 ForEach(count, LookUp);
-            for (int slot = 0; slot < count; slot++)
-                Place(slot);
+            PlaceAll(count);
             ForEach(count, Preprocess);
         }
 
@@ -182,6 +204,12 @@ internal sealed class ImageBatch
             Try(slot, () => _known[slot] = cache.Find(_keys[slot] = _source.KeyOf(slot, cache.Space), _outputs));
     }
 
+    private void PlaceAll(int count)
+    {
+        for (int slot = 0; slot < count; slot++)
+            Place(slot);
+    }
+
     /// <summary>Gives the slot's image a place in the forward pass, unless it is known, or has one already. One slot after the other.</summary>
     private void Place(int slot)
     {
@@ -208,7 +236,11 @@ internal sealed class ImageBatch
     {
         if (_owners[slot] != slot || _places[slot] < 0)
             return;
-        Try(slot, () => _images.Preprocess(_places[slot], _source.Decode(slot)));
+        Try(slot, () =>
+        {
+            using PixelRows rows = _source.Open(slot);
+            _images.Preprocess(_places[slot], rows);
+        });
         if (_faults[slot] is not null)
             _images.Clear(_places[slot]);
     }

@@ -18,11 +18,12 @@ internal abstract class ImageSource
     /// <exception cref="IOException">The file is missing or cannot be read.</exception>
     public abstract ImageKey KeyOf(int slot, EmbeddingSpace space);
 
+    /// <summary>Opens a slot's image, once.</summary>
     /// <exception cref="InvalidDataException">The slot holds no image, or a damaged one.</exception>
     /// <exception cref="IOException">The file is missing or cannot be read.</exception>
-    public abstract RgbImage Decode(int slot);
+    public abstract PixelRows Open(int slot);
 
-    /// <summary>Frees what <see cref="KeyOf"/> kept for <see cref="Decode"/>, which is not called.</summary>
+    /// <summary>Frees what <see cref="KeyOf"/> kept for <see cref="Open"/>, which is not called.</summary>
     public virtual void Forget(int slot)
     {
     }
@@ -33,15 +34,16 @@ internal abstract class ImageSource
     /// <summary>A source for the input column.</summary>
     /// <param name="getter">Gives the current row's value, of the column's raw type.</param>
     /// <param name="kind">The kind of the column.</param>
-    /// <param name="settings">Where relative paths start, and whether EXIF orientation counts.</param>
-    public static ImageSource Create(Delegate getter, ImageColumnKind kind, FeaturizerSettings settings) => kind switch
+    /// <param name="imageFolder">Where relative paths start; null for the current folder.</param>
+    /// <param name="reading">How encoded images are read.</param>
+    public static ImageSource Create(Delegate getter, ImageColumnKind kind, string? imageFolder, ImageReading reading) => kind switch
     {
-        ImageColumnKind.Path => new PathSource((ValueGetter<ReadOnlyMemory<char>>)getter, settings),
-        ImageColumnKind.Bytes => new BytesSource((ValueGetter<VBuffer<byte>>)getter, settings),
+        ImageColumnKind.Path => new PathSource((ValueGetter<ReadOnlyMemory<char>>)getter, imageFolder, reading),
+        ImageColumnKind.Bytes => new BytesSource((ValueGetter<VBuffer<byte>>)getter, reading),
         _ => new MLImageSource((ValueGetter<MLImage>)getter),
     };
 
-    private sealed class PathSource(ValueGetter<ReadOnlyMemory<char>> getter, FeaturizerSettings settings) : ImageSource
+    private sealed class PathSource(ValueGetter<ReadOnlyMemory<char>> getter, string? imageFolder, ImageReading reading) : ImageSource
     {
         private string[] _paths = [];
         private byte[]?[] _files = []; // those read for their keys and not decoded yet
@@ -57,12 +59,12 @@ internal abstract class ImageSource
 
         public override ImageKey KeyOf(int slot, EmbeddingSpace space) => space.KeyOf(_files[slot] = RgbImage.ReadFile(PathOf(slot)));
 
-        public override RgbImage Decode(int slot)
+        public override PixelRows Open(int slot)
         {
             string path = PathOf(slot);
             byte[] encoded = _files[slot] ?? RgbImage.ReadFile(path);
             _files[slot] = null;
-            return RgbImage.Decode(encoded, $"'{path}'", settings.ApplyExifOrientation);
+            return ImageDecoder.Open(encoded, $"'{path}'", reading);
         }
 
         public override void Forget(int slot) => _files[slot] = null;
@@ -71,13 +73,13 @@ internal abstract class ImageSource
         {
             if (string.IsNullOrWhiteSpace(_paths[slot]))
                 throw new InvalidDataException("The path is empty.");
-            return settings.ImageFolder is null ? _paths[slot] : Path.Combine(settings.ImageFolder, _paths[slot]);
+            return imageFolder is null ? _paths[slot] : Path.Combine(imageFolder, _paths[slot]);
         }
 
         public override string? NameOf(int slot) => string.IsNullOrWhiteSpace(_paths[slot]) ? null : _paths[slot];
     }
 
-    private sealed class BytesSource(ValueGetter<VBuffer<byte>> getter, FeaturizerSettings settings) : ImageSource
+    private sealed class BytesSource(ValueGetter<VBuffer<byte>> getter, ImageReading reading) : ImageSource
     {
         private VBuffer<byte>[] _encoded = []; // each keeps its memory for the next batch
 
@@ -90,7 +92,7 @@ internal abstract class ImageSource
         public override ImageKey KeyOf(int slot, EmbeddingSpace space) =>
             space.KeyOf(_encoded[slot].IsDense ? NonEmpty(slot).GetValues() : Bytes(slot));
 
-        public override RgbImage Decode(int slot) => RgbImage.Decode(Bytes(slot), "the encoded image", settings.ApplyExifOrientation);
+        public override PixelRows Open(int slot) => ImageDecoder.Open(Bytes(slot), "the encoded image", reading);
 
         private byte[] Bytes(int slot) => NonEmpty(slot).DenseValues().ToArray();
 
@@ -120,7 +122,7 @@ internal abstract class ImageSource
 
         public override ImageKey KeyOf(int slot, EmbeddingSpace space) => Use(space.KeyOf);
 
-        public override RgbImage Decode(int slot) => Use(MLImagePixels.ToRgb);
+        public override PixelRows Open(int slot) => new ImageRows(Use(MLImagePixels.ToRgb));
 
         /// <summary>ML.NET's loader keeps the path in the tag.</summary>
         public override string? NameOf(int slot)

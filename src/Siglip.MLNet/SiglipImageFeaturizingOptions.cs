@@ -36,8 +36,13 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>The default, null, means <c>MLContext.GpuDeviceId</c> and <c>MLContext.FallbackToCpu</c>; the CPU if that is null too.</value>
     public int? GpuDeviceId { get; init; }
 
-    /// <summary>Whether the CPU computes where the CUDA device of <see cref="GpuDeviceId"/> is missing; otherwise that is an error. Without
-    /// effect if no device is given there. It is not part of a saved model.</summary>
+    /// <summary>Whether all CUDA devices of the machine compute, each with a model of its own: every batch is shared out between them, so
+    /// <see cref="BatchSize"/> should grow with their number. Not together with <see cref="GpuDeviceId"/>. It is not part of a saved model.</summary>
+    /// <value>The default is false.</value>
+    public bool UseAllGpus { get; init; }
+
+    /// <summary>Whether the CPU computes where the CUDA device of <see cref="GpuDeviceId"/>, or any for <see cref="UseAllGpus"/>, is missing; otherwise that is
+    /// an error. Without effect if neither is given. It is not part of a saved model.</summary>
     /// <value>The default is false.</value>
     public bool FallbackToCpu { get; init; }
 
@@ -86,6 +91,11 @@ public sealed record SiglipImageFeaturizingOptions
     /// <summary>Whether encoded images are turned as their EXIF data say. An <c>MLImage</c> no longer has such data.</summary>
     /// <value>The default is false, as in transformers' image processor.</value>
     public bool ApplyExifOrientation { get; init; }
+
+    /// <summary>Whether the codec reduces large JPEG images while it decodes them, to a half, a fourth or an eighth, as far as that leaves at least twice the
+    /// model's pixels on each side: faster, with embeddings that differ a little. It has no effect on an <c>MLImage</c>. It is part of a saved model.</summary>
+    /// <value>The default is false.</value>
+    public bool FastDecode { get; init; }
 
     /// <summary>Ends the reading of embeddings before the next batch, with an <see cref="OperationCanceledException"/>: that of a trainer, too, which reads them while
     /// it fits (some trainers put it into an <see cref="AggregateException"/>). It is not part of a saved model.</summary>

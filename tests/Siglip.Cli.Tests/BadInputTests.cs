@@ -156,7 +156,7 @@ public sealed class BadInputTests
     [DataRow("embed x --output e.npy --max-num-patches x", "--max-num-patches is 'x', expected a whole number from 1 to 65536.")]
     [DataRow("embed x --output e.npy --image-size 99999", "--image-size is '99999', expected S or HEIGHTxWIDTH in pixels,")]
     [DataRow("embed x --output e.npy --image-size 16384", "at most 178956970 pixels")]
-    [DataRow("embed x --output e.npy --precision float64", "--precision is 'float64', expected float32, bfloat16 or float16")]
+    [DataRow("embed x --output e.npy --precision float64", "--precision is 'float64', expected float32, bfloat16, float16 or int8")]
     [DataRow("embed x --output e.npy --output-kind all", "--output-kind is 'all', expected pooled, mean or patches.")]
     [DataRow("embed x --output e.npy --on-error stop", "--on-error is 'stop', expected fail or missing.")]
     [DataRow("embed x --output e.npy --shard 4/4", "--shard is '4/4', expected I/N")]

@@ -234,6 +234,7 @@ public sealed class EmbedTests
         Check(["--image-size", "32x32", "--precision", "float16", "--apply-exif-orientation"], new() { Precision = SiglipPrecision.Float16, ApplyExifOrientation = true });
         Check(["--image-backend", "torchvision"], new() { ImageBackend = SiglipImageBackend.Torchvision });
         Check(["--image-backend", "pillow"], new());
+        Check(["--fast-decode"], new() { FastDecode = true });
 
         void Check(string[] arguments, SiglipImageEmbedderOptions options)
         {

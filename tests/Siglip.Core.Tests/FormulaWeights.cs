@@ -20,7 +20,7 @@ internal static class FormulaWeights
     public static SiglipVisionModel CreateModel(SiglipVisionConfig config)
     {
         TorchNative.Ensure();
-        using IDisposable skipping = Initialization.Skip();
+        using IDisposable skipping = Initialization.Skip(ScalarType.Float32);
         var model = new SiglipVisionModel(config);
         foreach ((string name, Parameter parameter) in model.named_parameters())
             Fill(name, parameter);

@@ -23,14 +23,14 @@ public sealed class ImageSizeTests
     {
         using var expected = new ExpectedOutputs("vision_only");
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(Folder);
-        using VisionTower tower = VisionTower.Load(checkpoint, Size(height, width));
+        using VisionTower tower = VisionTower.Load(checkpoint, Size(height, width)).Single();
         using DisposeScope scope = NewDisposeScope();
         using var noGradients = inference_mode();
         string name = $"interp_{height}x{width}.";
         var grid = new SiglipPatchGrid(height / 8, width / 8);
         Tensor pixelValues = expected.PixelValues(name).reshape(1, tower.PixelValueCount), reference = expected.Read(name + "last_hidden_state");
-        (Tensor patches, Tensor? pooled, Tensor? mean) = tower.Forward(pixelValues, [grid], CPU, All);
-        (Tensor alone, Tensor? notAsked, _) = tower.Forward(pixelValues, [grid], CPU, SiglipEmbeddingOutputs.PatchEmbeddings);
+        (Tensor patches, Tensor? pooled, Tensor? mean) = tower.Forward(pixelValues, [grid], All);
+        (Tensor alone, Tensor? notAsked, _) = tower.Forward(pixelValues, [grid], SiglipEmbeddingOutputs.PatchEmbeddings);
 
         Assert.AreEqual(grid, tower.PlaceholderGrid);
         Assert.AreEqual(grid.Count, tower.PatchCount);

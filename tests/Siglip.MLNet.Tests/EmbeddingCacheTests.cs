@@ -166,6 +166,7 @@ public sealed class EmbeddingCacheTests
             options with { Precision = SiglipPrecision.BFloat16 },
             options with { ImageBackend = SiglipImageBackend.Torchvision },
             options with { ApplyExifOrientation = true },
+            options with { FastDecode = true },
             options with { InterpolatePositionEncoding = true },
             options with { InterpolatePositionEncoding = true, ImageHeight = 24, ImageWidth = 16 },
             options with { InterpolatePositionEncoding = true, ImageHeight = 16, ImageWidth = 24 },

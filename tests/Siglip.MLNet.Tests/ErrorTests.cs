@@ -133,6 +133,7 @@ public sealed class ErrorTests
         SiglipImageFeaturizingOptions good = Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding));
         Refuse<ArgumentOutOfRangeException>(good with { BatchSize = 0 }, "BatchSize is 0, expected at least 1.");
         Refuse<ArgumentOutOfRangeException>(good with { GpuDeviceId = -1 }, "from 0");
+        Refuse<ArgumentException>(good with { GpuDeviceId = 1, UseAllGpus = true }, "GpuDeviceId is 1");
         Refuse<ArgumentOutOfRangeException>(good with { BadImages = (BadImageHandling)9 }, "bad images");
         Refuse<ArgumentOutOfRangeException>(Options("Path", ("Embedding", (SiglipOutputKind)9)), "'Embedding'");
         Refuse<ArgumentException>(Options("Path"), "no output column");

@@ -30,6 +30,7 @@ public sealed class SaveLoadTests
             BadImages = BadImageHandling.Missing,
             Normalize = true,
             ApplyExifOrientation = true,
+            FastDecode = true,
         };
         using var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data);
         using var loaded = (SiglipImageFeaturizingTransformer)EstimatorWorkout.SaveAndLoad(_mlContext, model, data.Schema);
@@ -300,8 +301,8 @@ public sealed class SaveLoadTests
     [DataRow("batch size", typeof(FormatException), "at least 1")]
     [DataRow("huge batch size", typeof(FormatException), "too large")]
     [DataRow("column count", typeof(FormatException), "2147483647 output columns")]
-    [DataRow("newer version", typeof(FormatException), "has format 1.0.9, and this version of Siglip.MLNet reads formats 1.0.1 to 1.0.3. Update Siglip.MLNet.")]
-    [DataRow("older version", typeof(FormatException), "has format 1.0.0, and this version of Siglip.MLNet reads formats 1.0.1 to 1.0.3. Save the model again")]
+    [DataRow("newer version", typeof(FormatException), "has format 1.0.9, and this version of Siglip.MLNet reads formats 1.0.1 to 1.0.4. Update Siglip.MLNet.")]
+    [DataRow("older version", typeof(FormatException), "has format 1.0.0, and this version of Siglip.MLNet reads formats 1.0.1 to 1.0.4. Save the model again")]
     [DataRow("weights", typeof(InvalidDataException), "the saved model")]
     [DataRow("one bit of the weights", typeof(FormatException), "its weights have SHA-256")]
     [DataRow("weights missing", typeof(FormatException), "no entry 'Weights'")]

@@ -15,7 +15,7 @@ internal sealed class CheckpointClassifier : IImageClassifier
     private readonly CheckpointSettings _settings;
 
     private CheckpointClassifier(SiglipForImageClassification model, SiglipImageProcessor processor, Device device, CheckpointSettings settings) =>
-        (_model, _processor, _device, _settings) = (model.to(device), processor, device, settings);
+        (_model, _processor, _device, _settings) = (model, processor, device, settings);
 
     /// <inheritdoc/>
     public IReadOnlyList<string> Labels => _model.Labels;
@@ -23,6 +23,8 @@ internal sealed class CheckpointClassifier : IImageClassifier
     public static CheckpointClassifier Load(string model, string deviceName, CheckpointSettings settings)
     {
         Device device = TorchDevice.Find(deviceName);
+        SiglipPrecision precision = settings.Precision ?? SiglipPrecision.Float32;
+        precision.CheckDevice(device);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
         if (!checkpoint.Tensors.ContainsKey("classifier.weight"))
             throw new InvalidOperationException($"'{checkpoint.Source}' has no classifier; train one on its embeddings: "
@@ -33,7 +35,8 @@ internal sealed class CheckpointClassifier : IImageClassifier
         settings.CheckFit(config);
         SiglipImageEmbedderOptions options = settings.ToEmbedderOptions();
         processorConfig = FixedResolutionTower.Adapt(processorConfig, config, options); // before the weights are read
-        SiglipForImageClassification loaded = checkpoint.LoadForImageClassification(settings.Precision ?? SiglipPrecision.Float32);
+        SiglipForImageClassification loaded = checkpoint.LoadForImageClassification(precision.OfModules()).to(device);
+        loaded.Encoder.PackFor(precision, device);
         return new CheckpointClassifier(loaded, new SiglipImageProcessor(processorConfig, options.ImageBackend), device, settings);
     }
 

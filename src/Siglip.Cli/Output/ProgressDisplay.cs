@@ -27,11 +27,12 @@ internal static class ProgressDisplay
 {
     private static readonly TimeSpan PlainInterval = TimeSpan.FromSeconds(10);
 
-    public static T Run<T>(string description, Func<IProgress<ProgressState>, T> work)
-    {
-        if (Console.IsErrorRedirected)
-            return work(new PlainLines(description));
+    public static T Run<T>(string description, Func<IProgress<ProgressState>, T> work) =>
+        Console.IsErrorRedirected ? work(new PlainLines(description)) : RunInTerminal(description, work);
 
+    // A method of its own, so that Spectre.Console is loaded only where it is needed.
+    private static T RunInTerminal<T>(string description, Func<IProgress<ProgressState>, T> work)
+    {
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
         return console.Progress()
             .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn())

@@ -18,7 +18,7 @@ internal sealed class CheckpointOptions
 
     public Option<string?> Precision { get; } = new("--precision")
     {
-        Description = "The floating-point type in which the model computes: float32 (the default), bfloat16 or float16. Results are float32.",
+        Description = "What the model computes in: float32 (the default), bfloat16, float16, or int8 (matrix products of 8-bit integers, on the CPU). Results are float32.",
     };
 
     public Option<string?> ImageBackend { get; } = new("--image-backend")
@@ -43,6 +43,11 @@ internal sealed class CheckpointOptions
 
     public Option<bool> ApplyExifOrientation { get; } = new("--apply-exif-orientation") { Description = "Turn photos as their EXIF data say." };
 
+    public Option<bool> FastDecode { get; } = new("--fast-decode")
+    {
+        Description = "Let the codec reduce large JPEG images while it decodes them: faster, with embeddings that differ a little.",
+    };
+
     /// <summary>What the command line says; the default for options that the verb does not have.</summary>
     public CheckpointSettings Read(ParseResult parsed) => new()
     {
@@ -52,6 +57,7 @@ internal sealed class CheckpointOptions
         InterpolatePositionEncoding = parsed.GetValue(InterpolatePositionEncoding),
         MaxNumPatches = parsed.GetValue(MaxNumPatches),
         ApplyExifOrientation = parsed.GetValue(ApplyExifOrientation),
+        FastDecode = parsed.GetValue(FastDecode),
     };
 
     private static (int Height, int Width)? ParseSize(string? text)

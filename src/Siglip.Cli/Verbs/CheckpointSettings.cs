@@ -21,6 +21,8 @@ internal sealed record CheckpointSettings
 
     public bool ApplyExifOrientation { get; init; }
 
+    public bool FastDecode { get; init; }
+
     /// <summary>Checks, in the words of the command line, that the options are for this kind of model.</summary>
     /// <exception cref="ArgumentException">One is not.</exception>
     public void CheckFit(SiglipVisionConfigBase config)
@@ -73,5 +75,6 @@ internal sealed record CheckpointSettings
         InterpolatePositionEncoding = InterpolatePositionEncoding,
         MaxNumPatches = MaxNumPatches,
         ApplyExifOrientation = ApplyExifOrientation,
+        FastDecode = FastDecode,
     };
 }

@@ -9,17 +9,27 @@ namespace Siglip.Cli;
 /// <summary>Options that several verbs share.</summary>
 internal static class CommonOptions
 {
+    /// <summary>The option of all verbs that compute.</summary>
+    public const string DeviceName = "--device";
+
     public static Option<string> Model() => new("--model")
     {
         Description = "The checkpoint: a folder with config.json, preprocessor_config.json and model.safetensors, or nano, the bundled model.",
         DefaultValueFactory = _ => "nano",
     };
 
-    public static Option<string> Device() => new("--device")
+    public static Option<string> Device() => new(DeviceName)
     {
         Description = "Where the model computes: cpu, cuda or cuda:N.",
         DefaultValueFactory = _ => "cpu",
     };
+
+    public static Option<string> Devices()
+    {
+        Option<string> option = Device();
+        option.Description = "Where the model computes: cpu, cuda, cuda:N, several of them separated by commas, or cuda:all, which share every batch.";
+        return option;
+    }
 
     public static Option<int> BatchSize()
     {
@@ -91,12 +101,15 @@ internal static class CommonOptions
     }
 
     /// <summary>Takes the name of a precision; others are wrong usage.</summary>
-    public static TOption Precision<TOption>(this TOption option)
+    public static TOption Precision<TOption>(this TOption option, bool int8 = true)
         where TOption : Option
     {
-        option.HelpName = "float32|bfloat16|float16|int8";
-        option.CompletionSources.Add("float32", "bfloat16", "float16", "int8");
-        return option.Expect(text => PrecisionOf(text) is not null, "float32, bfloat16, float16 or int8 (or fp32, bf16, fp16)");
+        string[] names = [.. ((string[])["float32", "bfloat16", "float16", "int8"]).Where(name => int8 || name != "int8")];
+        option.HelpName = string.Join('|', names);
+        option.CompletionSources.Add(names);
+        return option.Expect(
+            text => PrecisionOf(text) is { } precision && (int8 || precision != SiglipPrecision.Int8),
+            $"{string.Join(", ", names[..^1])} or {names[^1]} (or fp32, bf16, fp16)");
     }
 
     /// <summary>The precision of a name, whatever its case; null if there is none of that name.</summary>

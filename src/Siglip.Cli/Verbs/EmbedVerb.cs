@@ -21,7 +21,7 @@ internal static class EmbedVerb
         Option<string?> kind = CommonOptions.OutputKind();
         Option<string> model = CommonOptions.Model();
         Option<int> batchSize = CommonOptions.BatchSize();
-        Option<string> device = CommonOptions.Device();
+        Option<string> device = CommonOptions.Devices();
         var checkpoint = new CheckpointOptions();
         var normalize = new Option<bool>("--normalize") { Description = "Scale each embedding to length 1." };
         var onError = new Option<string>("--on-error") { Description = "fail: stop at an image that cannot be read; missing: its row is NaN.", DefaultValueFactory = _ => "fail" };
@@ -32,7 +32,7 @@ internal static class EmbedVerb
         var command = new Command("embed", "Turn images into embeddings.")
         {
             inputs, output, paths, kind, model, batchSize, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
-            checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, normalize, onError, shard,
+            checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, checkpoint.FastDecode, normalize, onError, shard,
         };
         command.SetAction(async (parsed, cancellationToken) => await RunAsync(
             parsed.GetRequiredValue(inputs), parsed.GetRequiredValue(output), parsed.GetValue(paths), parsed.GetRequiredValue(model),

@@ -82,7 +82,7 @@ internal sealed class FinetuneVerb
         DefaultValueFactory = _ => 10,
     }.Within(1);
 
-    private readonly Option<string> _dtype = new Option<string>("--dtype") { Description = "How the weights are stored.", DefaultValueFactory = _ => "float32" }.Precision();
+    private readonly Option<string> _dtype = new Option<string>("--dtype") { Description = "How the weights are stored.", DefaultValueFactory = _ => "float32" }.Precision(int8: false);
     private readonly TrainingArguments _training = new();
 
     private FinetuneVerb()

@@ -38,7 +38,7 @@ internal static class TrainVerb
         var command = new Command("train", "Train an ML.NET classifier on the embeddings of images.")
         {
             folder, output, model, kind, batchSize, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
-            checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, heldOut, regularization, seed, cache, json,
+            checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, checkpoint.FastDecode, heldOut, regularization, seed, cache, json,
         };
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(folder), parsed.GetRequiredValue(output), parsed.GetRequiredValue(model),
@@ -72,6 +72,7 @@ internal static class TrainVerb
             InterpolatePositionEncoding = settings.InterpolatePositionEncoding,
             MaxNumPatches = settings.MaxNumPatches,
             ApplyExifOrientation = settings.ApplyExifOrientation,
+            FastDecode = settings.FastDecode,
             GpuDeviceId = gpuDeviceId,
         }).Fit(Images(mlContext, kept.Images));
 

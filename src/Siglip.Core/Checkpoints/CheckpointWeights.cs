@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Siglip.Core;
@@ -51,19 +50,8 @@ internal sealed class CheckpointWeights : IDisposable
         throw new FileNotFoundException($"The folder has neither '{single}' nor '{IndexName}'.{advice}", single);
     }
 
-    /// <summary>Reads a tensor into a parameter, whatever floating-point type it is stored as.</summary>
-    public void ReadInto(string name, Tensor parameter)
-    {
-        SafetensorsFile file = _fileOf[name];
-        if (file.Tensors[name].Dtype == parameter.dtype && parameter.device_type == DeviceType.CPU && parameter.is_contiguous())
-        {
-            file.ReadInto(name, parameter);
-            return;
-        }
-
-        using Tensor stored = file.Read(name);
-        parameter.copy_(stored);
-    }
+    /// <inheritdoc cref="SafetensorsFile.ReadInto"/>
+    public void ReadInto(string name, Tensor destination, IncrementalHash? hash = null) => _fileOf[name].ReadInto(name, destination, hash);
 
     /// <summary>SHA-256 of the files' bytes, one after the other.</summary>
     public string ComputeSha256()

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Security.Cryptography;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
@@ -16,6 +17,7 @@ namespace Siglip.Core;
 public sealed class SafetensorsFile : IDisposable
 {
     private const int ChunkLength = 1 << 20;
+    private const int ConvertedAtOnce = 1 << 15; // values; torch converts so many on the thread that asks, more on threads of its own
     private const long MaxSpanLength = 1 << 30; // a span counts its bytes with an int; larger tensors are read in parts
 
     private readonly SafeFileHandle? _file;
@@ -158,18 +160,27 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Reads a tensor into memory that exists already.</summary>
     /// <param name="name">One of <see cref="Tensors"/>.</param>
-    /// <param name="destination">On the CPU, contiguous, of the stored type and number of values.</param>
-    internal void ReadInto(string name, Tensor destination)
+    /// <param name="destination">On the CPU, contiguous, of the stored number of values; of any floating-point type, if the stored one is one.</param>
+    /// <param name="hash">Gets the bytes as they are stored; null: nobody does.</param>
+    internal void ReadInto(string name, Tensor destination, IncrementalHash? hash = null)
     {
         SafetensorsEntry entry = Find(name);
-        if (destination.dtype != entry.Dtype || destination.numel() * SafetensorsDtype.Size(entry.Dtype) != entry.Length
-            || destination.device_type != DeviceType.CPU || !destination.is_contiguous())
+        int size = SafetensorsDtype.Size(entry.Dtype), destinationSize = SafetensorsDtype.Size(destination.dtype);
+        if (destination.numel() * size != entry.Length || destination.device_type != DeviceType.CPU || !destination.is_contiguous())
             throw new ArgumentException($"Tensor '{name}' does not fit the memory it is to be read into.", nameof(destination));
 
-        foreach ((long at, Tensor part) in Parts(destination))
+        // Piece by piece, so that what follows finds each one in the processor's cache, and a conversion needs no memory for the whole tensor.
+        using Tensor? buffer = destination.dtype == entry.Dtype ? null : empty(ConvertedAtOnce, entry.Dtype);
+        foreach ((long at, Tensor part) in Parts(destination, buffer is null ? ChunkLength : ConvertedAtOnce * destinationSize))
         {
             using (part)
-                ReadAt(entry.Offset + at, part.bytes);
+            using (Tensor read = buffer?.narrow(0, 0, part.numel()) ?? part.alias())
+            {
+                ReadAt(entry.Offset + (at / destinationSize * size), read.bytes);
+                hash?.AppendData(read.bytes);
+                if (buffer is not null)
+                    part.copy_(read);
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Reflection;
 using System.Security.Cryptography;
 using System.Text;
@@ -113,24 +114,14 @@ public sealed partial class SiglipCheckpoint : IDisposable
     /// <returns>A model on the CPU, in evaluation mode, which the caller owns.</returns>
     /// <exception cref="InvalidOperationException">The model has variable resolution: <see cref="LoadSiglip2VisionModel"/> loads it.</exception>
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
-    public SiglipVisionModel LoadVisionModel(SiglipPrecision precision = SiglipPrecision.Float32)
-    {
-        (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig) = FixedResolution();
-        return Load(() => new SiglipVisionModel(config) { ProcessorConfig = processorConfig }, precision);
-    }
+    public SiglipVisionModel LoadVisionModel(SiglipPrecision precision = SiglipPrecision.Float32) => LoadFixedResolution(precision, hashes: null);
 
     /// <summary>Loads the vision model of a checkpoint with variable resolution (NaFlex); a classifier is ignored.</summary>
     /// <param name="precision">The type of the parameters, in which the model computes.</param>
     /// <returns>A model on the CPU, in evaluation mode, which the caller owns.</returns>
     /// <exception cref="InvalidOperationException">The model has fixed resolution: <see cref="LoadVisionModel"/> loads it.</exception>
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
-    public Siglip2VisionModel LoadSiglip2VisionModel(SiglipPrecision precision = SiglipPrecision.Float32)
-    {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        return (Config, ProcessorConfig) is (Siglip2VisionConfig config, Siglip2ImageProcessorConfig processorConfig)
-            ? Load(() => new Siglip2VisionModel(config) { ProcessorConfig = processorConfig }, precision)
-            : throw new InvalidOperationException($"'{Source}' is a model with fixed resolution; load it as a {nameof(SiglipVisionModel)}.");
-    }
+    public Siglip2VisionModel LoadSiglip2VisionModel(SiglipPrecision precision = SiglipPrecision.Float32) => LoadVariableResolution(precision, hashes: null);
 
     /// <summary>Loads the vision model with its classifier.</summary>
     /// <returns>A model on the CPU, in evaluation mode, which the caller owns.</returns>
@@ -199,15 +190,21 @@ public sealed partial class SiglipCheckpoint : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         Faults.ThrowIfAny($"'{Source}'");
-        string[] names = [.. ExpectedTensors.OfVisionModel(Config).Select(tensor => tensor.Name).Order(StringComparer.Ordinal)];
-        string[] lines = new string[names.Length];
-        ParallelLoop.For(names.Length, i =>
-        {
-            SafetensorsEntry entry = Tensors[_prefix + names[i]];
-            lines[i] = $"{names[i]} {entry.Dtype} [{string.Join(", ", entry.Shape)}] {_weights.ComputeSha256(_prefix + names[i])}";
-        });
-        byte[] text = Encoding.UTF8.GetBytes(string.Join('\n', [Config.ToJson(), .. lines]));
-        return Convert.ToHexStringLower(SHA256.HashData(text));
+        string[] names = [.. ExpectedTensors.OfVisionModel(Config).Select(tensor => _prefix + tensor.Name)];
+        ConcurrentDictionary<string, string> hashes = [];
+        ParallelLoop.For(names.Length, i => hashes[names[i]] = _weights.ComputeSha256(names[i]));
+        return ModelSha256(hashes);
+    }
+
+    /// <summary>Loads the vision model, with fixed or variable resolution.</summary>
+    /// <returns>The model, as <see cref="LoadVisionModel(SiglipPrecision)"/> or <see cref="LoadSiglip2VisionModel(SiglipPrecision)"/> gives it, and
+    /// <see cref="ComputeModelSha256"/>, from one reading of the weights.</returns>
+    /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
+    internal (nn.Module Model, string Sha256) LoadWithSha256(SiglipPrecision precision)
+    {
+        ConcurrentDictionary<string, string> hashes = [];
+        nn.Module model = Config is Siglip2VisionConfig ? LoadVariableResolution(precision, hashes) : LoadFixedResolution(precision, hashes);
+        return (model, ModelSha256(hashes));
     }
 
     /// <summary>Closes the files. Models that were loaded stay as they are.</summary>
@@ -369,33 +366,37 @@ public sealed partial class SiglipCheckpoint : IDisposable
         return (config, processorConfig);
     }
 
-    private TModel Load<TModel>(Func<TModel> create, SiglipPrecision precision, bool withClassifier = true)
+    private SiglipVisionModel LoadFixedResolution(SiglipPrecision precision, ConcurrentDictionary<string, string>? hashes)
+    {
+        (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig) = FixedResolution();
+        return Load(() => new SiglipVisionModel(config) { ProcessorConfig = processorConfig }, precision, hashes: hashes);
+    }
+
+    private Siglip2VisionModel LoadVariableResolution(SiglipPrecision precision, ConcurrentDictionary<string, string>? hashes)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return (Config, ProcessorConfig) is (Siglip2VisionConfig config, Siglip2ImageProcessorConfig processorConfig)
+            ? Load(() => new Siglip2VisionModel(config) { ProcessorConfig = processorConfig }, precision, hashes: hashes)
+            : throw new InvalidOperationException($"'{Source}' is a model with fixed resolution; load it as a {nameof(SiglipVisionModel)}.");
+    }
+
+    // If there are hashes, every tensor's is added, under its stored name.
+    private TModel Load<TModel>(
+        Func<TModel> create, SiglipPrecision precision, bool withClassifier = true, ConcurrentDictionary<string, string>? hashes = null)
         where TModel : nn.Module
     {
         Faults.ThrowIfAny($"'{Source}'");
-        ScalarType dtype = precision.ToDtype();
+        using var ordinaryTensors = inference_mode(false); // whatever the caller's: others may train the model, and other threads write to it below
         TModel model;
-        using (Initialization.Skip())
+        using (Initialization.Skip(precision.ToDtype()))
             model = create();
 
         try
         {
-            using var noGradients = no_grad();
             using DisposeScope scope = NewDisposeScope();
-            model.to(dtype);
-            foreach ((string name, Tensor parameter) in model.state_dict())
-            {
-                bool isOfTower = name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal);
-                if (!isOfTower && !withClassifier)
-                    continue;
-                string stored = isOfTower ? _prefix + name[ExpectedTensors.Prefix.Length..] : name;
-                if (name == ExpectedTensors.PositionEmbedding && !parameter.shape.SequenceEqual(Tensors[stored].Shape))
-                    ReadInterpolated(stored, parameter);
-                else
-                    _weights.ReadInto(stored, parameter);
-                CheckFinite(stored, parameter, precision);
-            }
-
+            KeyValuePair<string, Tensor>[] parameters = [.. model.state_dict()
+                .Where(parameter => withClassifier || !parameter.Key.StartsWith(ClassifierPrefix, StringComparison.Ordinal))];
+            ParallelLoop.For(parameters.Length, i => Read(parameters[i].Key, parameters[i].Value, precision, hashes));
             model.eval();
             return model;
         }
@@ -406,8 +407,33 @@ public sealed partial class SiglipCheckpoint : IDisposable
         }
     }
 
+    private void Read(string name, Tensor parameter, SiglipPrecision precision, ConcurrentDictionary<string, string>? hashes)
+    {
+        string stored = name.StartsWith(ExpectedTensors.Prefix, StringComparison.Ordinal) ? _prefix + name[ExpectedTensors.Prefix.Length..] : name;
+        using IncrementalHash? hash = hashes is null ? null : IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        if (name == ExpectedTensors.PositionEmbedding && !parameter.shape.SequenceEqual(Tensors[stored].Shape))
+            ReadInterpolated(stored, parameter);
+        else
+            _weights.ReadInto(stored, parameter, hash);
+        CheckFinite(stored, parameter, precision);
+        if (hash is not null)
+            hashes![stored] = Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    // Of the tensors' hashes, under their stored names.
+    private string ModelSha256(ConcurrentDictionary<string, string> hashes)
+    {
+        IEnumerable<string> lines = ExpectedTensors.OfVisionModel(Config).OrderBy(tensor => tensor.Name, StringComparer.Ordinal).Select(tensor =>
+        {
+            SafetensorsEntry entry = Tensors[_prefix + tensor.Name];
+            return $"{tensor.Name} {entry.Dtype} [{string.Join(", ", entry.Shape)}] {hashes[_prefix + tensor.Name]}";
+        });
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', [Config.ToJson(), .. lines]))));
+    }
+
     private void ReadInterpolated(string name, Tensor parameter)
     {
+        using var noGradients = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor positions = empty([.. Tensors[name].Shape], float32); // [side · side, hidden]
         _weights.ReadInto(name, positions);
@@ -416,11 +442,9 @@ public sealed partial class SiglipCheckpoint : IDisposable
         parameter.copy_(SiglipVisionEmbeddings.Interpolate(positions, from, to, to));
     }
 
-    // The sum is one pass without a copy; only where it is not finite is it asked whether a value is not.
     private void CheckFinite(string name, Tensor parameter, SiglipPrecision precision)
     {
-        using DisposeScope scope = NewDisposeScope();
-        if (parameter.sum(float32).isfinite().item<bool>() || parameter.isfinite().all().item<bool>())
+        if (FiniteValues.Only(parameter))
             return;
         throw new InvalidDataException($"'{Source}': tensor '{name}' has values that are no finite numbers (NaN or infinity), so that all embeddings would be NaN. "
             + (precision == SiglipPrecision.Float16 && Tensors[name].Dtype != ScalarType.Float16 ? "Load it in Float32, as its values may be too large for Float16; otherwise " : "")

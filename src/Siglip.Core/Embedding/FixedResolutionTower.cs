@@ -12,10 +12,11 @@ internal sealed class FixedResolutionTower : VisionTower
     private readonly bool _interpolates;
 
     /// <param name="model">Of a <see cref="SiglipVisionModel"/>; owned by the new tower.</param>
+    /// <param name="device">Where the model is.</param>
     /// <param name="adapted">What <see cref="Adapt"/> gives for the model.</param>
     /// <param name="options">How to work.</param>
-    public FixedResolutionTower(ModelUse model, SiglipImageProcessorConfig adapted, SiglipImageEmbedderOptions options)
-        : base(model)
+    public FixedResolutionTower(ModelUse model, Device device, SiglipImageProcessorConfig adapted, SiglipImageEmbedderOptions options)
+        : base(model, device)
     {
         _model = (SiglipVisionModel)model.Model;
         _processor = new SiglipImageProcessor(adapted, options.ImageBackend);
@@ -59,16 +60,35 @@ internal sealed class FixedResolutionTower : VisionTower
         return adapted;
     }
 
-    public override SiglipPatchGrid Preprocess(RgbImage image, Span<float> pixelValues)
+    public override SiglipPatchGrid Preprocess(PixelRows image, Span<float> pixelValues)
     {
         _processor.Preprocess(image, pixelValues);
         return _grid;
     }
 
-    public override (Tensor Patches, Tensor? Pooled, Tensor? Mean) Forward(
-        Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, Device device, SiglipEmbeddingOutputs outputs)
+    public override bool TakesLevels => true;
+
+    public override SiglipPatchGrid PreprocessToLevels(PixelRows image, Span<byte> levels)
     {
-        Tensor images = pixelValues.reshape(grids.Length, -1, _processor.Config.Height, _processor.Config.Width).to(device); // [batch, channels, height, width]
+        _processor.Resize(image).Data.CopyTo(levels);
+        return _grid;
+    }
+
+    public override Tensor LookUp(Tensor levels)
+    {
+        Tensor table = tensor(_processor.Table.All.ToArray()).to(levels.device); // [channels * grey levels]
+        Tensor first = arange(PixelValueTable.Channels, int32, levels.device) * PixelValueTable.GreyLevels; // [channels]
+        Tensor indices = levels.reshape(levels.shape[0], -1, PixelValueTable.Channels).to(int32) + first; // [batch, height * width, channels]
+        return table.index_select(0, indices.flatten()).reshape(indices.shape).transpose(1, 2).reshape(levels.shape); // [batch, channels * height * width]
+    }
+
+    public override (int Width, int Height)? SizeFor(int width, int height) =>
+        _processor.Config.DoResize ? (_processor.Config.Width, _processor.Config.Height) : null;
+
+    public override (Tensor Patches, Tensor? Pooled, Tensor? Mean) Forward(
+        Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, SiglipEmbeddingOutputs outputs)
+    {
+        Tensor images = pixelValues.reshape(grids.Length, -1, _processor.Config.Height, _processor.Config.Width); // [batch, channels, height, width]
         Tensor last;
         Tensor? pooled = null;
         if (outputs.HasFlag(SiglipEmbeddingOutputs.PooledEmbedding))

@@ -7,7 +7,8 @@ namespace Siglip.Core;
 /// disposes its use, or when the garbage collector finds that all of them were forgotten.</summary>
 internal sealed class ModelUse : IDisposable
 {
-    private static readonly Lock Gate = new(); // guards the two below, and every model's number of users
+    private static readonly Lock Loading = new(); // one model at a time: each takes all cores, and who wants the same waits for it
+    private static readonly Lock Gate = new(); // guards the one below, and every model's number of users
     private static readonly Dictionary<Identity, WeakReference<Loaded>> Models = [];
 
     private readonly Loaded _loaded;
@@ -16,13 +17,13 @@ internal sealed class ModelUse : IDisposable
     private ModelUse(Loaded loaded) => _loaded = loaded;
 
     /// <summary>Never changed: others may be computing with it.</summary>
-    public nn.Module Model => _loaded.Model!;
+    public nn.Module Model => _loaded.Model;
 
     /// <summary>What <see cref="SiglipCheckpoint.ComputeModelSha256"/> says of the model; null if it was not loaded here.</summary>
     public string? ModelSha256 => _loaded.Identity?.Sha256;
 
     /// <summary>Whether the model was in use already when this use of it began.</summary>
-    public bool IsShared { get; private set; }
+    public bool IsShared { get; private init; }
 
     /// <summary>Takes over a model that nobody else has; disposing the use disposes it.</summary>
     /// <param name="model">The model; if this fails it is still the caller's.</param>
@@ -34,8 +35,8 @@ internal sealed class ModelUse : IDisposable
         precision?.CheckDevice(device);
         Prepare(model, precision?.OfModules(), device);
         if (precision == SiglipPrecision.Int8)
-            EncoderOf(model).Pack(int8: true);
-        return new ModelUse(new Loaded(null) { Model = model, Users = 1 });
+            EncoderOf(model).PackFor(SiglipPrecision.Int8, device);
+        return new ModelUse(new Loaded(model, null) { Users = 1 });
     }
 
     /// <summary>Loads a model, unless the same is in use already.</summary>
@@ -45,22 +46,24 @@ internal sealed class ModelUse : IDisposable
     public static ModelUse Share(SiglipCheckpoint checkpoint, SiglipPrecision precision, Device device)
     {
         precision.CheckDevice(device);
-        var identity = new Identity(checkpoint.ComputeModelSha256(), precision, device.ToString());
-        ModelUse use = Enter(identity);
-        try
+        var kind = new Kind(checkpoint.Config, precision, device.ToString());
+        lock (Loading)
         {
-            lock (use._loaded.Loading) // others that want the same wait for it
+            // Where one of the kind is in use, it may be the same: then a second one is not even to be in memory.
+            if (IsInUse(kind) && Enter(new Identity(checkpoint.ComputeModelSha256(), kind)) is { } use)
+                return use;
+            (nn.Module model, string sha256) = checkpoint.LoadWithSha256(precision.OfModules());
+            try
             {
-                use.IsShared = use._loaded.Model is not null;
-                use._loaded.Model ??= Load(checkpoint, precision, device);
+                Prepare(model, precision: null, device);
+                EncoderOf(model).PackFor(precision, device);
+                return Add(new Loaded(model, new Identity(sha256, kind)));
             }
-
-            return use;
-        }
-        catch
-        {
-            use.Dispose();
-            throw;
+            catch
+            {
+                model.Dispose();
+                throw;
+            }
         }
     }
 
@@ -96,41 +99,38 @@ internal sealed class ModelUse : IDisposable
                 Models.Remove(identity);
         }
 
-        _loaded.Model?.Dispose();
+        _loaded.Model.Dispose();
     }
 
-    private static ModelUse Enter(Identity identity)
+    private static bool IsInUse(Kind kind)
     {
         lock (Gate)
         {
             foreach ((Identity forgotten, _) in Models.Where(model => !model.Value.TryGetTarget(out _)).ToArray())
                 Models.Remove(forgotten);
-            if (!Models.TryGetValue(identity, out WeakReference<Loaded>? known) || !known.TryGetTarget(out Loaded? loaded))
-            {
-                loaded = new Loaded(identity);
-                Models[identity] = new WeakReference<Loaded>(loaded);
-            }
-
-            loaded.Users++;
-            return new ModelUse(loaded);
+            return Models.Keys.Any(identity => identity.Kind == kind);
         }
     }
 
-    private static nn.Module Load(SiglipCheckpoint checkpoint, SiglipPrecision precision, Device device)
+    // Null if the model is not in use.
+    private static ModelUse? Enter(Identity identity)
     {
-        SiglipPrecision ofModules = precision.OfModules();
-        nn.Module model = checkpoint.Config is Siglip2VisionConfig ? checkpoint.LoadSiglip2VisionModel(ofModules) : checkpoint.LoadVisionModel(ofModules);
-        try
+        lock (Gate)
         {
-            Prepare(model, ofModules, device);
-            if (device.type == DeviceType.CPU && TorchOperators.ArePackable(ofModules.ToDtype()))
-                EncoderOf(model).Pack(precision == SiglipPrecision.Int8);
-            return model;
+            if (!Models.TryGetValue(identity, out WeakReference<Loaded>? known) || !known.TryGetTarget(out Loaded? loaded))
+                return null;
+            loaded.Users++;
+            return new ModelUse(loaded) { IsShared = true };
         }
-        catch
+    }
+
+    private static ModelUse Add(Loaded loaded)
+    {
+        lock (Gate)
         {
-            model.Dispose();
-            throw;
+            loaded.Users++;
+            Models[loaded.Identity!] = new WeakReference<Loaded>(loaded);
+            return new ModelUse(loaded);
         }
     }
 
@@ -145,16 +145,17 @@ internal sealed class ModelUse : IDisposable
     private static SiglipEncoder EncoderOf(nn.Module model) =>
         model is SiglipVisionModel fixedResolution ? fixedResolution.Encoder : ((Siglip2VisionModel)model).Encoder;
 
+    /// <summary>What is known of a model before its weights are read.</summary>
+    private sealed record Kind(SiglipVisionConfigBase Config, SiglipPrecision Precision, string Device);
+
     /// <summary>Two models with the same identity compute the same.</summary>
-    private sealed record Identity(string Sha256, SiglipPrecision Precision, string Device);
+    private sealed record Identity(string Sha256, Kind Kind);
 
-    private sealed class Loaded(Identity? identity)
+    private sealed class Loaded(nn.Module model, Identity? identity)
     {
+        public nn.Module Model { get; } = model;
+
         public Identity? Identity { get; } = identity;
-
-        public Lock Loading { get; } = new();
-
-        public nn.Module? Model { get; set; }
 
         public int Users { get; set; }
     }

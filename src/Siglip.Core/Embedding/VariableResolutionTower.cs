@@ -10,10 +10,11 @@ internal sealed class VariableResolutionTower : VisionTower
     private readonly Siglip2ImageProcessor _processor;
 
     /// <param name="model">Of a <see cref="Siglip2VisionModel"/>; owned by the new tower.</param>
+    /// <param name="device">Where the model is.</param>
     /// <param name="adapted">What <see cref="Adapt"/> gives for the model.</param>
     /// <param name="options">How to work.</param>
-    public VariableResolutionTower(ModelUse model, Siglip2ImageProcessorConfig adapted, SiglipImageEmbedderOptions options)
-        : base(model)
+    public VariableResolutionTower(ModelUse model, Device device, Siglip2ImageProcessorConfig adapted, SiglipImageEmbedderOptions options)
+        : base(model, device)
     {
         _model = (Siglip2VisionModel)model.Model;
         _processor = new Siglip2ImageProcessor(adapted, options.ImageBackend);
@@ -44,13 +45,21 @@ internal sealed class VariableResolutionTower : VisionTower
         return adapted;
     }
 
-    public override SiglipPatchGrid Preprocess(RgbImage image, Span<float> pixelValues) => _processor.Preprocess(image, pixelValues);
+    public override SiglipPatchGrid Preprocess(PixelRows image, Span<float> pixelValues) => _processor.Preprocess(image, pixelValues);
+
+    public override (int Width, int Height)? SizeFor(int width, int height)
+    {
+        if (!_processor.Config.DoResize)
+            return null;
+        SiglipPatchGrid grid = _processor.GetPatchGrid(height, width);
+        return (grid.Columns * _processor.Config.PatchSize, grid.Rows * _processor.Config.PatchSize);
+    }
 
     public override (Tensor Patches, Tensor? Pooled, Tensor? Mean) Forward(
-        Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, Device device, SiglipEmbeddingOutputs outputs)
+        Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, SiglipEmbeddingOutputs outputs)
     {
-        Tensor patches = pixelValues.reshape(grids.Length, PatchCount, -1).to(device); // [batch, patches, values]
-        Tensor mask = MaskOf(grids).to(device); // [batch, patches]
+        Tensor patches = pixelValues.reshape(grids.Length, PatchCount, -1); // [batch, patches, values]
+        Tensor mask = MaskOf(grids).to(Device); // [batch, patches]
         Tensor last;
         Tensor? pooled = null;
         using Tensor shapes = ShapesOf(grids); // [batch, 2]

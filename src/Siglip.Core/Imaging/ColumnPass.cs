@@ -11,37 +11,39 @@ internal sealed class ColumnPass : IDisposable
 {
     private const int Channels = 3;
 
-    private readonly RgbImage _image;
+    private readonly PixelRows _source;
+    private readonly RgbImage? _image; // the source, if its columns keep their size
     private readonly int _width;
     private readonly ResizerCode _code;
-    private readonly ResamplingWeights? _weights; // null if the columns keep their size
+    private readonly ResamplingWeights? _weights; // otherwise
     private readonly byte[] _strip = [];          // [rows, stride]; resized rows from _first on, up to _end
     private readonly int _capacity;
     private int _first;
     private int _end;
 
     /// <summary>Prepares the pass; nothing is resized yet.</summary>
-    /// <param name="image">The source.</param>
+    /// <param name="source">None of its rows may have been handed out.</param>
     /// <param name="width">Width of the result.</param>
     /// <param name="resampling">The filter.</param>
     /// <param name="backend">Whose weights.</param>
     /// <param name="mostRows">How many rows are asked for at once, at most.</param>
     /// <param name="code">How to compute.</param>
-    public ColumnPass(RgbImage image, int width, ImageResampling resampling, SiglipImageBackend backend, int mostRows, ResizerCode code)
+    public ColumnPass(PixelRows source, int width, ImageResampling resampling, SiglipImageBackend backend, int mostRows, ResizerCode code)
     {
-        (_image, _width, _code) = (image, width, code);
-        if (width == image.Width)
+        (_source, _width, _code) = (source, width, code);
+        if (width == source.Width)
         {
+            _image = source.ToImage();
             Stride = width * Channels;
             return;
         }
 
         // A pixel is stored as four bytes, of which the next one overwrites the last; hence one more at the end of a row.
         Stride = (width * Channels) + 1;
-        _weights = new ResamplingWeights(image.Width, width, resampling, backend);
+        _weights = new ResamplingWeights(source.Width, width, resampling, backend);
 
         // Twice what is asked for: then the rows that are still needed move to the front no more often than once each.
-        _capacity = (int)Math.Min((2L * mostRows) + ColumnKernels.Rows, (long)image.Height + ColumnKernels.Rows - 1);
+        _capacity = (int)Math.Min((2L * mostRows) + ColumnKernels.Rows, (long)source.Height + ColumnKernels.Rows - 1);
         _strip = ArrayPool<byte>.Shared.Rent(checked(_capacity * Stride));
     }
 
@@ -55,7 +57,7 @@ internal sealed class ColumnPass : IDisposable
     public ReadOnlySpan<byte> Rows(int first, int count)
     {
         if (_weights is null)
-            return _image.Data.Slice(first * Stride, count * Stride);
+            return _image!.Data.Slice(first * Stride, count * Stride);
 
         while (_end < first + count)
         {
@@ -79,23 +81,8 @@ internal sealed class ColumnPass : IDisposable
 
     private void ResizeBlock(ResamplingWeights weights)
     {
-        int sourceStride = _image.Width * Channels;
-        ReadOnlySpan<byte> source = _image.Data[(_end * sourceStride)..];
         Span<byte> destination = _strip.AsSpan((_end - _first) * Stride, ColumnKernels.Rows * Stride);
-        int needed = checked((ColumnKernels.Rows * sourceStride) + ColumnKernels.Slack);
-        if (source.Length >= needed)
-        {
-            ColumnKernels.Resize(source, sourceStride, destination, Stride, _width, weights, _code);
-        }
-        else
-        {
-            // The last rows are resized in a copy with enough room behind them; rows that do not exist are resized with them and not used.
-            byte[] padded = ArrayPool<byte>.Shared.Rent(needed);
-            source[..Math.Min(source.Length, needed)].CopyTo(padded);
-            ColumnKernels.Resize(padded, sourceStride, destination, Stride, _width, weights, _code);
-            ArrayPool<byte>.Shared.Return(padded);
-        }
-
+        ColumnKernels.Resize(_source.Next(), _source.Width * Channels, destination, Stride, _width, weights, _code);
         _end += ColumnKernels.Rows;
     }
 }

@@ -63,37 +63,52 @@ internal static class ExifOrientation
         return null;
     }
 
+    /// <summary>The size of a picture once it is turned; the same again for one that is turned back.</summary>
+    public static (int Width, int Height) Size(int width, int height, int orientation) => orientation is >= 5 and <= 8 ? (height, width) : (width, height);
+
+    /// <inheritdoc cref="Apply(PixelRows, int)"/>
+    public static RgbImage Apply(RgbImage image, int orientation)
+    {
+        using var rows = new ImageRows(image);
+        return Apply(rows, orientation);
+    }
+
     /// <summary>Turns an image upright, as Pillow's <c>ImageOps.exif_transpose</c>.</summary>
     /// <param name="image">As stored.</param>
     /// <param name="orientation">1 to 8; any other value means that there is nothing to do, like 1.</param>
-    public static RgbImage Apply(RgbImage image, int orientation)
+    /// <exception cref="InvalidDataException">The pixels are damaged.</exception>
+    public static RgbImage Apply(PixelRows image, int orientation)
     {
         int w = image.Width, h = image.Height;
 
-        // Where the first pixel of the result is stored, and how many pixels further the next one in its row and in its column is.
+        // Where the first stored pixel goes, and how many pixels further the next one in its row and in its column goes.
         (int first, int right, int down) = orientation switch
         {
             2 => (w - 1, -1, w),            // mirrored left to right
             3 => ((w * h) - 1, -1, -w),     // turned by 180 degrees
             4 => ((h - 1) * w, 1, -w),      // mirrored top to bottom
-            5 => (0, w, 1),                 // mirrored at the main diagonal
-            6 => ((h - 1) * w, -w, 1),      // turned by 90 degrees clockwise
-            7 => ((w * h) - 1, -w, -1),     // mirrored at the other diagonal
-            8 => (w - 1, w, -1),            // turned by 90 degrees anticlockwise
+            5 => (0, h, 1),                 // mirrored at the main diagonal
+            6 => (h - 1, h, -1),            // turned by 90 degrees clockwise
+            7 => ((w * h) - 1, -h, -1),     // mirrored at the other diagonal
+            8 => ((w - 1) * h, -h, 1),      // turned by 90 degrees anticlockwise
             _ => (0, 1, w),
         };
         if (orientation is < 2 or > 8)
-            return image;
+            return image.ToImage();
 
-        (int width, int height) = orientation >= 5 ? (h, w) : (w, h);
-        ReadOnlySpan<byte> stored = image.Data;
-        var upright = new byte[stored.Length];
-        for (int y = 0, to = 0; y < height; y++)
+        byte[] upright = GC.AllocateUninitializedArray<byte>(w * h * 3);
+        for (int y = 0; y < h; y += ColumnKernels.Rows)
         {
-            for (int x = 0, pixel = first + (y * down); x < width; x++, pixel += right, to += 3)
-                stored.Slice(pixel * 3, 3).CopyTo(upright.AsSpan(to));
+            ReadOnlySpan<byte> stored = image.Next();
+            int rows = Math.Min(ColumnKernels.Rows, h - y);
+            for (int x = 0; x < w; x++)
+            {
+                for (int row = 0; row < rows; row++)
+                    stored.Slice(((row * w) + x) * 3, 3).CopyTo(upright.AsSpan((first + (x * right) + ((y + row) * down)) * 3));
+            }
         }
 
+        (int width, int height) = Size(w, h, orientation);
         return new RgbImage(width, height, upright);
     }
 

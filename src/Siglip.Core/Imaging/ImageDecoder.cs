@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Globalization;
 using SkiaSharp;
 
@@ -7,23 +6,36 @@ namespace Siglip.Core;
 /// <summary>Decodes image files to the pixels that Pillow's <c>convert("RGB")</c> gives.</summary>
 internal static class ImageDecoder
 {
-    private const int RgbBytes = 3;
-    private const int RgbaBytes = 4;
+    /// <summary>Of images that need more memory than this to be decoded, one is decoded at a time: a batch of them would need more than many machines have.</summary>
+    public const int LargeImageBytes = 64 << 20;
 
-    // Of larger buffers the pool would keep hundreds of megabytes for good.
-    private const int MaxPooledBytes = 64 << 20;
+    private static readonly SemaphoreSlim LargeImage = new(1);
 
-    // Rows decoded at a time where the codec can stop: two rows of JPEG blocks, so that the pixels are still in the cache when compacted.
-    private const int StripRows = 16;
+    public static RgbImage Decode(ReadOnlyMemory<byte> encoded, string source, ImageReading reading)
+    {
+        using PixelRows rows = Open(encoded, source, reading);
+        return rows.ToImage();
+    }
 
-    // Very large images are decoded one at a time, or a batch of them would need more memory than many machines have.
-    private static readonly Lock LargeImage = new();
-
-    public static RgbImage Decode(ReadOnlyMemory<byte> encoded, string source, bool applyExifOrientation)
+    /// <summary>Opens an image for one pass over its rows; where the format allows, they are decoded as they are asked for.</summary>
+    /// <exception cref="InvalidDataException">It is no image, a damaged or truncated one, or too large.</exception>
+    public static PixelRows Open(ReadOnlyMemory<byte> encoded, string source, ImageReading reading)
     {
         EncodedImage file = EncodedImage.Parse(encoded, source);
-        RgbImage image = file is BmpFile bmp ? bmp.Decode() : DecodeByCodec(file);
-        return applyExifOrientation ? ExifOrientation.Apply(image, file.Orientation) : image;
+        int orientation = reading.ApplyExifOrientation ? file.Orientation : ExifOrientation.Upright;
+        if (file is BmpFile bmp)
+            return new ImageRows(bmp.Decode());
+
+        var codec = new OpenCodec(file);
+        try
+        {
+            return Open(codec, orientation, reading);
+        }
+        catch
+        {
+            codec.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Refuses images that are too large, before anything is allocated for them.</summary>
@@ -38,111 +50,50 @@ internal static class ImageDecoder
         }
     }
 
-    private static unsafe RgbImage DecodeByCodec(EncodedImage file)
+    private static PixelRows Open(OpenCodec file, int orientation, ImageReading reading)
     {
-        // The codec reads the bytes where they are; the pin outlives it.
-        ReadOnlyMemory<byte> bytes = file.ForCodec;
-        using MemoryHandle pin = bytes.Pin();
-        using SKData data = CreateData((nint)pin.Pointer, bytes.Length);
-        using SKCodec codec = SKCodec.Create(data) ?? throw file.Damaged("its header cannot be read");
-        CheckSize(codec.Info.Width, codec.Info.Height, file.Source);
+        bool isUpright = orientation == ExifOrientation.Upright, streams = file.Image is JpegFile;
+        (int width, int height) = (file.Codec.Info.Width, file.Codec.Info.Height);
+        (int Width, int Height) fullSize = ExifOrientation.Size(width, height, orientation);
+        if (streams && reading.SizeFor?.Invoke(fullSize.Width, fullSize.Height) is { } target)
+            (width, height) = Reduce(file.Codec, ExifOrientation.Size(target.Width, target.Height, orientation));
 
         // Unpremultiplied keeps colours under transparent pixels; without a colour space the codec converts no colours.
-        var info = new SKImageInfo(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul, null);
-        byte[] pixels = file is JpegFile ? DecodeInStrips(codec, info, file) : DecodeAtOnce(codec, info, file);
-        return new RgbImage(info.Width, info.Height, pixels);
-    }
-
-    // SkiaSharp's first use loads its native library.
-    private static SKData CreateData(nint bytes, int length)
-    {
+        var info = new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Unpremul, null);
+        long bytes = (streams ? 0L : info.BytesSize) + (isUpright ? 0L : 3L * width * height);
+        LargeImageTurn? turn = bytes > LargeImageBytes ? LargeImageTurn.Take() : null;
         try
         {
-            return SKData.Create(bytes, length);
+            if (isUpright)
+                return streams ? new CodecRows.Streamed(file, info) { FullSize = fullSize, Turn = turn } : new CodecRows.Whole(file, info) { Turn = turn };
+            using PixelRows stored = streams ? new CodecRows.Streamed(file, info) : new CodecRows.Whole(file, info);
+            return new ImageRows(ExifOrientation.Apply(stored, orientation)) { FullSize = fullSize, Turn = turn };
         }
-        catch (Exception e) when (e is TypeInitializationException or DllNotFoundException)
+        catch
         {
-            throw new InvalidOperationException("The native library of SkiaSharp, which decodes images, cannot be loaded. On Linux, add the package "
-                + "SkiaSharp.NativeAssets.Linux.NoDependencies 2.88.9 to the application's project.", e);
+            turn?.Dispose();
+            throw;
         }
     }
 
-    private static unsafe byte[] DecodeInStrips(SKCodec codec, SKImageInfo info, EncodedImage file)
+    // The sizes are those of Pillow's Image.draft, asked for twice the size that is wanted, as Image.thumbnail does: halves, fourths or eighths.
+    private static (int Width, int Height) Reduce(SKCodec codec, (int Width, int Height) target)
     {
-        SKCodecResult start = codec.StartScanlineDecode(info);
-        if (start != SKCodecResult.Success)
-            throw Undecodable(start, file);
-        var pixels = new byte[info.Width * info.Height * RgbBytes];
-        byte[] strip = ArrayPool<byte>.Shared.Rent(info.RowBytes * StripRows);
-        try
-        {
-            fixed (byte* rgba = strip)
-            {
-                for (int y = 0; y < info.Height; y += StripRows)
-                {
-                    int rows = Math.Min(StripRows, info.Height - y);
-                    if (codec.GetScanlines((nint)rgba, rows, info.RowBytes) != rows)
-                        throw Undecodable(SKCodecResult.IncompleteInput, file);
-                    DropAlpha(strip, pixels.AsSpan(info.Width * y * RgbBytes, info.Width * rows * RgbBytes));
-                }
-            }
-
-            return pixels;
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(strip);
-        }
+        const int Gap = 2;
+        int most = Math.Min(codec.Info.Width / (Gap * target.Width), codec.Info.Height / (Gap * target.Height));
+        int part = most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : 1;
+        SKSizeI reduced = codec.GetScaledDimensions(1f / part);
+        return (reduced.Width, reduced.Height);
     }
 
-    private static byte[] DecodeAtOnce(SKCodec codec, SKImageInfo info, EncodedImage file)
+    private sealed class LargeImageTurn : IDisposable
     {
-        int length = info.Width * info.Height * RgbaBytes;
-        if (length > MaxPooledBytes)
+        public static LargeImageTurn Take()
         {
-            lock (LargeImage)
-                return DecodeAtOnce(codec, info, file, new byte[length]);
+            LargeImage.Wait();
+            return new LargeImageTurn();
         }
 
-        byte[] rented = ArrayPool<byte>.Shared.Rent(length);
-        try
-        {
-            Span<byte> whole = rented.AsSpan(0, length);
-            whole.Clear(); // a codec leaves alone what the first frame does not cover
-            return DecodeAtOnce(codec, info, file, whole);
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(rented);
-        }
+        public void Dispose() => LargeImage.Release();
     }
-
-    private static unsafe byte[] DecodeAtOnce(SKCodec codec, SKImageInfo info, EncodedImage file, Span<byte> whole)
-    {
-        fixed (byte* rgba = whole)
-        {
-            SKCodecResult result = codec.GetPixels(info, (nint)rgba);
-            if (result != SKCodecResult.Success)
-                throw Undecodable(result, file);
-        }
-
-        file.Correct(whole);
-        var pixels = new byte[info.Width * info.Height * RgbBytes];
-        DropAlpha(whole, pixels);
-        return pixels;
-    }
-
-    private static void DropAlpha(ReadOnlySpan<byte> rgba, Span<byte> rgb)
-    {
-        for (int from = 0, to = 0; to < rgb.Length; from += RgbaBytes, to += RgbBytes)
-        {
-            rgb[to] = rgba[from];
-            rgb[to + 1] = rgba[from + 1];
-            rgb[to + 2] = rgba[from + 2];
-        }
-    }
-
-    // The file has its end mark, so incomplete input means that something before it is missing.
-    private static InvalidDataException Undecodable(SKCodecResult result, EncodedImage file) =>
-        file.Damaged(result == SKCodecResult.IncompleteInput ? "pixels are missing in it" : $"its pixels cannot be decoded ({result})");
 }

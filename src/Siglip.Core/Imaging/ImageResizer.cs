@@ -28,6 +28,19 @@ public static class ImageResizer
         RgbImage image, int width, int height, ImageResampling resampling, SiglipImageBackend backend = SiglipImageBackend.Pillow)
     {
         ArgumentNullException.ThrowIfNull(image);
+        using var rows = new ImageRows(image);
+        return Resize(rows, width, height, resampling, backend);
+    }
+
+    /// <inheritdoc cref="Resize(RgbImage, int, int, ImageResampling, SiglipImageBackend)"/>
+    /// <param name="image">None of its rows may have been handed out.</param>
+    /// <param name="width">Width of the result.</param>
+    /// <param name="height">Height of the result.</param>
+    /// <param name="resampling">The filter.</param>
+    /// <param name="backend">Whose pixels.</param>
+    /// <exception cref="InvalidDataException">The pixels are damaged.</exception>
+    internal static RgbImage Resize(PixelRows image, int width, int height, ImageResampling resampling, SiglipImageBackend backend)
+    {
         CheckSide(width, nameof(width));
         CheckSide(height, nameof(height));
         if ((long)width * height > RgbImage.MaxPixels)
@@ -50,7 +63,7 @@ public static class ImageResizer
     }
 
     /// <summary>Resizes with code of the given kind; all kinds give the same pixels.</summary>
-    /// <param name="image">At least 1 x 1 pixel.</param>
+    /// <param name="image">At least 1 x 1 pixel; none of its rows may have been handed out.</param>
     /// <param name="width">At least 1.</param>
     /// <param name="height">At least 1; the pixels fit into one array.</param>
     /// <param name="resampling">Bilinear or bicubic.</param>
@@ -59,8 +72,17 @@ public static class ImageResizer
     internal static RgbImage Resize(
         RgbImage image, int width, int height, ImageResampling resampling, SiglipImageBackend backend, ResizerCode code)
     {
+        using var rows = new ImageRows(image);
+        return Resize(rows, width, height, resampling, backend, code);
+    }
+
+    /// <inheritdoc cref="Resize(RgbImage, int, int, ImageResampling, SiglipImageBackend, ResizerCode)"/>
+    /// <exception cref="InvalidDataException">The pixels are damaged.</exception>
+    internal static RgbImage Resize(
+        PixelRows image, int width, int height, ImageResampling resampling, SiglipImageBackend backend, ResizerCode code)
+    {
         if (width == image.Width && height == image.Height)
-            return image;
+            return image.ToImage();
 
         // An axis that keeps its size is skipped: weights of 1 would give the same, but cost a pass.
         ResamplingWeights? rows = height == image.Height ? null : new ResamplingWeights(image.Height, height, resampling, backend);

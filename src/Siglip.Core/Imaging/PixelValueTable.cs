@@ -6,7 +6,7 @@ namespace Siglip.Core;
 internal sealed class PixelValueTable
 {
     public const int Channels = 3;
-    private const int GreyLevels = 256;
+    public const int GreyLevels = 256;
 
     private readonly float[] _values = new float[Channels * GreyLevels]; // [channels, grey levels]
 
@@ -24,6 +24,9 @@ internal sealed class PixelValueTable
             _values[i] = backend == SiglipImageBackend.Torchvision ? OfTorchvision(config, greyLevel, channel) : OfNumPy(config, greyLevel, channel);
         }
     }
+
+    /// <summary>All values, by channel and grey level.</summary>
+    public ReadOnlyMemory<float> All => _values;
 
     /// <summary>One channel's values, by grey level.</summary>
     public ReadOnlySpan<float> this[int channel] => _values.AsSpan(channel * GreyLevels, GreyLevels);

@@ -73,7 +73,7 @@ public sealed class RgbImage
     public static RgbImage Decode(ReadOnlyMemory<byte> encoded, string source = "the image", bool applyExifOrientation = false)
     {
         ArgumentNullException.ThrowIfNull(source);
-        return ImageDecoder.Decode(encoded, source, applyExifOrientation);
+        return ImageDecoder.Decode(encoded, source, new ImageReading(applyExifOrientation));
     }
 
     /// <summary>The bytes of an image file.</summary>

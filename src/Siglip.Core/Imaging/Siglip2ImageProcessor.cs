@@ -76,6 +76,14 @@ public sealed class Siglip2ImageProcessor
     public SiglipPatchGrid Preprocess(RgbImage image, Span<float> destination)
     {
         ArgumentNullException.ThrowIfNull(image);
+        using var rows = new ImageRows(image);
+        return Preprocess(rows, destination);
+    }
+
+    /// <inheritdoc cref="Preprocess(RgbImage, Span{float})"/>
+    /// <exception cref="InvalidDataException">The pixels are damaged.</exception>
+    internal SiglipPatchGrid Preprocess(PixelRows image, Span<float> destination)
+    {
         if (destination.Length != PixelValueCount)
         {
             throw new ArgumentException(
@@ -86,7 +94,7 @@ public sealed class Siglip2ImageProcessor
                 nameof(destination));
         }
 
-        SiglipPatchGrid grid = GetPatchGrid(image.Height, image.Width);
+        SiglipPatchGrid grid = GetPatchGrid(image.FullSize.Height, image.FullSize.Width);
         int size = Config.PatchSize;
 
         // The sides of a row of many patches may be longer than those of an image file; the configuration bounds the number of pixels.

@@ -32,6 +32,9 @@ public sealed class SiglipImageProcessor
     /// <summary>Whose numbers it gives.</summary>
     public SiglipImageBackend Backend { get; }
 
+    /// <summary>Each grey level's pixel values.</summary>
+    internal PixelValueTable Table => _table;
+
     /// <summary>Number of pixel values of one image: 3 × height × width.</summary>
     public int PixelValueCount => Channels * Config.Height * Config.Width;
 
@@ -60,6 +63,14 @@ public sealed class SiglipImageProcessor
     public void Preprocess(RgbImage image, Span<float> destination)
     {
         ArgumentNullException.ThrowIfNull(image);
+        using var rows = new ImageRows(image);
+        Preprocess(rows, destination);
+    }
+
+    /// <inheritdoc cref="Preprocess(RgbImage, Span{float})"/>
+    /// <exception cref="InvalidDataException">The pixels are damaged.</exception>
+    internal void Preprocess(PixelRows image, Span<float> destination)
+    {
         if (destination.Length != PixelValueCount)
         {
             throw new ArgumentException(
@@ -108,12 +119,21 @@ public sealed class SiglipImageProcessor
                 + $"{model.PatchSize} x {model.PatchSize}; make them larger.");
     }
 
+    /// <inheritdoc cref="Resize(PixelRows)"/>
     internal RgbImage Resize(RgbImage image)
+    {
+        using var rows = new ImageRows(image);
+        return Resize(rows);
+    }
+
+    /// <summary>The image in the configured size.</summary>
+    /// <exception cref="ArgumentException">It has another one, and is not to be resized.</exception>
+    internal RgbImage Resize(PixelRows image)
     {
         if (Config.DoResize)
             return ImageResizer.Resize(image, Config.Width, Config.Height, Config.Resample, Backend);
         if (image.Width == Config.Width && image.Height == Config.Height)
-            return image;
+            return image.ToImage();
         throw new ArgumentException(
             $"The image has {image.Width} x {image.Height} pixels (width x height), expected {Config.Width} x {Config.Height}, because "
             + "do_resize is false. Resize the image first, or set do_resize to true.", nameof(image));

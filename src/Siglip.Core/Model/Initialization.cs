@@ -12,19 +12,33 @@ internal static class Initialization
     private const double DeviationOfCutNormal = 0.87962566103423978;
     private const double ShareOfCutNormal = 0.95449973610364158;
 
-    [ThreadStatic]
-    private static bool _skipped;
+    /// <summary>The type of the parameters that modules of this thread allocate to be loaded, without values; null if they are to have torch's default type
+    /// and initial values.</summary>
+    [field: ThreadStatic]
+    public static ScalarType? Dtype { get; private set; }
 
-    /// <summary>Until disposal, modules that this thread creates keep whatever torch left in the large matrices: they are about to be loaded.</summary>
-    public static IDisposable Skip()
+    /// <summary>Until disposal, modules that this thread creates have parameters of this type, and large matrices without values: they are about to be
+    /// loaded.</summary>
+    public static IDisposable Skip(ScalarType dtype)
     {
-        _skipped = true;
+        Dtype = dtype;
         return new Skipping();
+    }
+
+    /// <summary>A linear layer. torch's own would draw values, which takes longer than loading them.</summary>
+    public static Linear NewLinear(long from, long to) => Dtype is { } dtype
+        ? nn.Linear(nn.Parameter(empty(to, from, dtype: dtype)), nn.Parameter(empty(to, dtype: dtype)))
+        : nn.Linear(from, to);
+
+    public static void XavierUniform(Tensor weight)
+    {
+        if (Dtype is null)
+            nn.init.xavier_uniform_(weight);
     }
 
     public static void XavierUniform(Linear linear, double? biasDeviation = null)
     {
-        if (_skipped)
+        if (Dtype is not null)
             return;
         nn.init.xavier_uniform_(linear.weight!);
         if (biasDeviation is { } deviation)
@@ -36,7 +50,7 @@ internal static class Initialization
     /// <summary>Normal, cut at two standard deviations and widened so that the variance is 1 / <paramref name="fanIn"/>.</summary>
     public static void LecunNormal(Tensor weight, long fanIn)
     {
-        if (_skipped)
+        if (Dtype is not null)
             return;
 
         // By the inverse of the distribution function, as torch does it; TorchSharp 0.107's trunc_normal_ gives every value the same number.
@@ -83,6 +97,6 @@ internal static class Initialization
 
     private sealed class Skipping : IDisposable
     {
-        public void Dispose() => _skipped = false;
+        public void Dispose() => Dtype = null;
     }
 }

@@ -19,8 +19,8 @@ public sealed class Siglip2VisionEmbeddings : nn.Module<Tensor, Tensor, Tensor>
     {
         _config = ModuleConfig.Check(config);
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
-        patch_embedding = nn.Linear(config.ValuesPerPatch, config.HiddenSize);
-        position_embedding = nn.Embedding(config.NumPatches, config.HiddenSize);
+        patch_embedding = Initialization.NewLinear(config.ValuesPerPatch, config.HiddenSize);
+        position_embedding = nn.Embedding(config.NumPatches, config.HiddenSize, dtype: Initialization.Dtype);
         RegisterComponents();
 
         Initialization.LecunNormal(patch_embedding.weight!, config.ValuesPerPatch);

@@ -22,7 +22,7 @@ public sealed class Siglip2VisionTransformer : nn.Module<Tensor, Tensor, Tensor,
         ModuleConfig.CheckMemory(config);
         embeddings = new Siglip2VisionEmbeddings(config);
         encoder = new SiglipEncoder(config);
-        post_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEps);
+        post_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEps, dtype: Initialization.Dtype);
         head = config.VisionUseHead ? new SiglipMultiheadAttentionPoolingHead(config) : null;
         RegisterComponents();
     }

@@ -25,10 +25,10 @@ public sealed class SiglipAttention : nn.Module<Tensor, Tensor>
         _heads = config.NumAttentionHeads;
         _headSize = config.HiddenSize / config.NumAttentionHeads;
         _dropout = config.AttentionDropout;
-        q_proj = nn.Linear(config.HiddenSize, config.HiddenSize);
-        k_proj = nn.Linear(config.HiddenSize, config.HiddenSize);
-        v_proj = nn.Linear(config.HiddenSize, config.HiddenSize);
-        out_proj = nn.Linear(config.HiddenSize, config.HiddenSize);
+        q_proj = Initialization.NewLinear(config.HiddenSize, config.HiddenSize);
+        k_proj = Initialization.NewLinear(config.HiddenSize, config.HiddenSize);
+        v_proj = Initialization.NewLinear(config.HiddenSize, config.HiddenSize);
+        out_proj = Initialization.NewLinear(config.HiddenSize, config.HiddenSize);
         RegisterComponents();
 
         foreach (Linear linear in (Linear[])[q_proj, k_proj, v_proj, out_proj])

@@ -47,14 +47,17 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
         return current.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Lays the weights out for inference on the CPU. From then on the layers compute all together only, and their weights are those of
+    /// <summary>Lays the weights out for inference, where there are kernels for that. From then on the layers compute all together only, and their weights are those of
     /// <see cref="Unpack"/>.</summary>
-    /// <param name="int8">Whether matrix products are to be computed with 8-bit integers; the weights are float32 then.</param>
-    internal void Pack(bool int8)
+    /// <param name="precision">In what to compute; the parameters are of <see cref="SiglipPrecisionDtype.OfModules"/>.</param>
+    /// <param name="device">Where the parameters are.</param>
+    internal void PackFor(SiglipPrecision precision, Device device)
     {
+        if (device.type != DeviceType.CPU || !TorchOperators.ArePackable(precision.OfModules().ToDtype()))
+            return;
         _packedParameters = state_dict();
         EncoderLayerParts[] parts = [.. layers.Select(layer => layer.Parts)];
-        _packed = int8 ? new Int8Encoder(parts, _config) : new FloatEncoder(parts, _config);
+        _packed = precision == SiglipPrecision.Int8 ? new Int8Encoder(parts, _config) : new FloatEncoder(parts, _config);
     }
 
     /// <summary>The weight that a parameter had before it was packed, or in 8 bits what it is computed with.</summary>

@@ -18,9 +18,9 @@ public sealed class SiglipEncoderLayer : nn.Module<Tensor, Tensor>
     public SiglipEncoderLayer(SiglipVisionConfigBase config) : base(ModuleConfig.Name(nameof(SiglipEncoderLayer)))
     {
         ModuleConfig.Check(config);
-        layer_norm1 = nn.LayerNorm(config.HiddenSize, config.LayerNormEps);
+        layer_norm1 = nn.LayerNorm(config.HiddenSize, config.LayerNormEps, dtype: Initialization.Dtype);
         self_attn = new SiglipAttention(config);
-        layer_norm2 = nn.LayerNorm(config.HiddenSize, config.LayerNormEps);
+        layer_norm2 = nn.LayerNorm(config.HiddenSize, config.LayerNormEps, dtype: Initialization.Dtype);
         mlp = new SiglipMLP(config);
         RegisterComponents();
     }

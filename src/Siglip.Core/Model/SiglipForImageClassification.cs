@@ -26,7 +26,7 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
 
         vision_model = new SiglipVisionTransformer(config);
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
-        classifier = nn.Linear(config.HiddenSize, labels.Count);
+        classifier = Initialization.NewLinear(config.HiddenSize, labels.Count);
         RegisterComponents();
         nn.init.normal_(classifier.weight!, 0, 1 / Math.Sqrt(config.HiddenSize));
         nn.init.zeros_(classifier.bias!);
@@ -87,6 +87,8 @@ public sealed class SiglipForImageClassification : nn.Module<Tensor, Tensor>
     /// <param name="embeddings">[batch, hidden].</param>
     /// <returns>[batch, labels].</returns>
     internal Tensor Classify(Tensor embeddings) => classifier.call(embeddings);
+
+    internal SiglipEncoder Encoder => vision_model.Encoder;
 
     // [batch, labels]
     private Tensor OfMean(Tensor pixelValues, SiglipForwardOptions options)

@@ -19,8 +19,8 @@ public sealed class SiglipMLP : nn.Module<Tensor, Tensor>
         ModuleConfig.Check(config);
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
         _activation = Activation.Find(config.HiddenAct);
-        fc1 = nn.Linear(config.HiddenSize, config.IntermediateSize);
-        fc2 = nn.Linear(config.IntermediateSize, config.HiddenSize);
+        fc1 = Initialization.NewLinear(config.HiddenSize, config.IntermediateSize);
+        fc2 = Initialization.NewLinear(config.IntermediateSize, config.HiddenSize);
         RegisterComponents();
 
         Initialization.XavierUniform(fc1, biasDeviation: 1e-6);

@@ -20,10 +20,10 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
         ModuleConfig.Check(config);
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
         double bound = Math.Sqrt(6.0 / (config.HiddenSize + config.HiddenSize)); // Xavier uniform, fan in = fan out = hidden
-        probe = nn.Parameter(empty(1, 1, config.HiddenSize));
+        probe = nn.Parameter(empty(1, 1, config.HiddenSize, dtype: Initialization.Dtype));
         nn.init.uniform_(probe, -bound, bound);
         attention = new ProbeAttention(config);
-        layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEps);
+        layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEps, dtype: Initialization.Dtype);
         mlp = new SiglipMLP(config);
         RegisterComponents();
         ParameterLifetime.Detach(this);
@@ -61,12 +61,12 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
         {
             _heads = config.NumAttentionHeads;
             _headSize = config.HiddenSize / config.NumAttentionHeads;
-            in_proj_weight = nn.Parameter(empty(3 * config.HiddenSize, config.HiddenSize));
-            in_proj_bias = nn.Parameter(zeros(3 * config.HiddenSize));
-            out_proj = nn.Linear(config.HiddenSize, config.HiddenSize);
+            in_proj_weight = nn.Parameter(empty(3 * config.HiddenSize, config.HiddenSize, dtype: Initialization.Dtype));
+            in_proj_bias = nn.Parameter(zeros(3 * config.HiddenSize, dtype: Initialization.Dtype));
+            out_proj = Initialization.NewLinear(config.HiddenSize, config.HiddenSize);
             RegisterComponents();
 
-            nn.init.xavier_uniform_(in_proj_weight);
+            Initialization.XavierUniform(in_proj_weight);
             Initialization.LecunNormal(out_proj.weight!, config.HiddenSize);
             nn.init.zeros_(out_proj.bias!);
         }

@@ -20,8 +20,8 @@ public sealed class SiglipVisionEmbeddings : nn.Module<Tensor, Tensor>
         using DisposeScope scope = NewDisposeScope(); // for what the initialization leaves behind
 
         // Stride = kernel: patches do not overlap. No padding: surplus pixels at the right and the bottom are ignored.
-        patch_embedding = nn.Conv2d(config.NumChannels, config.HiddenSize, config.PatchSize, stride: config.PatchSize);
-        position_embedding = nn.Embedding(config.NumPatches, config.HiddenSize);
+        patch_embedding = nn.Conv2d(config.NumChannels, config.HiddenSize, config.PatchSize, stride: config.PatchSize, dtype: Initialization.Dtype);
+        position_embedding = nn.Embedding(config.NumPatches, config.HiddenSize, dtype: Initialization.Dtype);
         RegisterComponents();
 
         Initialization.LecunNormal(patch_embedding.weight!, (long)config.NumChannels * config.PatchSize * config.PatchSize);

@@ -21,7 +21,7 @@ public sealed class SiglipVisionTransformer : nn.Module<Tensor, Tensor>
         ModuleConfig.CheckMemory(config);
         embeddings = new SiglipVisionEmbeddings(config);
         encoder = new SiglipEncoder(config);
-        post_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEps);
+        post_layernorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEps, dtype: Initialization.Dtype);
         head = config.VisionUseHead ? new SiglipMultiheadAttentionPoolingHead(config) : null;
         RegisterComponents();
     }

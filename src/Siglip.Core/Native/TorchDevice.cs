@@ -7,6 +7,18 @@ namespace Siglip.Core;
 /// <summary>The device that a text names.</summary>
 internal static class TorchDevice
 {
+    /// <summary>Checks that devices are there, before anything is computed or loaded.</summary>
+    /// <param name="names">Names that <see cref="Find"/> takes, separated by commas; or <c>cuda:all</c>, all GPUs.</param>
+    /// <inheritdoc cref="Find"/>
+    public static Device[] FindAll(string names)
+    {
+        ArgumentNullException.ThrowIfNull(names);
+        if (names != "cuda:all")
+            return [.. names.Split(',').Select(Find)];
+        Find("cuda");
+        return [.. Enumerable.Range(0, cuda.device_count()).Select(index => device($"cuda:{index}"))];
+    }
+
     /// <summary>Checks that the device is there, before anything is computed or loaded.</summary>
     /// <param name="name"><c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>.</param>
     /// <exception cref="ArgumentException">The text names no device, or one that this machine does not have.</exception>

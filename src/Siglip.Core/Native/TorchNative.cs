@@ -50,6 +50,9 @@ public static partial class TorchNative
         Volatile.Write(ref _ready, true);
     }
 
+    /// <summary>Loads libtorch on another thread, so that the first use need not wait for all of it. If that fails, the first use says so.</summary>
+    internal static void BeginLoading() => Task.Run(Ensure);
+
 #pragma warning disable CA2255 // A module initializer in a library: it registers one handler, loads nothing and never throws.
     [ModuleInitializer]
     internal static void Register()

@@ -21,6 +21,8 @@ internal sealed class EmbeddingSpace
         (HiddenSize, PatchCount) = (embedder.Config.HiddenSize, embedder.PatchCount);
         string text = string.Join('\n', $"SigLIP embeddings {Numbers}", embedder.ModelSha256, settings.Precision, settings.ImageBackend, embedder.ProcessorConfig.ToJson(),
             settings.InterpolatePositionEncoding, settings.Normalize, settings.ApplyExifOrientation, device.Split(':')[0]);
+        if (settings.FastDecode)
+            text += "\nfast decode"; // otherwise the key is that of the versions before the option
         _hash = SHA256.HashData(Encoding.UTF8.GetBytes(text));
     }
 

@@ -24,6 +24,7 @@ internal static class SavedTransformer
     private const int MaxColumns = 1000;
     private const uint VersionWithSizes = 0x00010002; // precision, image backend, interpolation, image size, number of patches
     private const uint VersionWithHash = 0x00010003; // SHA-256 of embedded weights: what unpacks them does not notice a changed byte
+    private const uint VersionWithFastDecode = 0x00010004;
 
     public static void Save(ModelSaveContext ctx, SiglipImageFeaturizingTransformer transformer)
     {
@@ -41,6 +42,7 @@ internal static class SavedTransformer
         // bytes: handling of bad images, normalize, apply EXIF orientation, embed weights
         // since 1.0.2: bytes: precision, image backend, interpolate position embeddings; ints: image height, image width, most patches, each 0 where the
         //   checkpoint's holds
+        // since 1.0.4: bytes: fast decode
         // string: config.json
         // string: preprocessor_config.json
         // if weights are embedded, entry "Weights": model.safetensors
@@ -66,6 +68,7 @@ internal static class SavedTransformer
         ctx.Writer.Write(settings.ImageHeight ?? 0);
         ctx.Writer.Write(settings.ImageWidth ?? 0);
         ctx.Writer.Write(settings.MaxNumPatches ?? 0);
+        ctx.Writer.Write(settings.FastDecode);
         ctx.SaveNonEmptyString(transformer.Embedder.Config.ToJson());
         ctx.SaveNonEmptyString(transformer.Embedder.ProcessorConfig.ToJson());
         string? sha256 = transformer.WeightsSha256;
@@ -120,8 +123,8 @@ internal static class SavedTransformer
     /// <remarks>The assembly's simple name: with the full one, a newer version's models would fail in an application with an older version.</remarks>
     private static VersionInfo Version() => new(
         modelSignature: "SIGLIPIF", // exactly 8 characters
-        verWrittenCur: VersionWithHash,
-        verReadableCur: VersionWithHash,
+        verWrittenCur: VersionWithFastDecode,
+        verReadableCur: VersionWithFastDecode,
         verWeCanReadBack: 0x00010001,
         loaderAssemblyName: typeof(SavedTransformer).Assembly.GetName().Name!,
         loaderSignature: LoaderSignature);
@@ -160,6 +163,9 @@ internal static class SavedTransformer
                 MaxNumPatches = LoadSide(ctx),
             };
         }
+
+        if (ctx.Header.ModelVerWritten >= VersionWithFastDecode)
+            settings = settings with { FastDecode = LoadBoolean(ctx) };
 
         try
         {

@@ -20,6 +20,13 @@ public sealed class TorchDeviceTests
         Assert.Contains($"The device is '{name}', expected cpu, cuda or cuda:N", Assert.ThrowsExactly<ArgumentException>(() => TorchDevice.Find(name)).Message);
 
     [TestMethod]
+    public void Several_devices_are_separated_by_commas()
+    {
+        Assert.AreEqual(2, TorchDevice.FindAll("cpu,cpu").Count(device => device.type == TorchSharp.DeviceType.CPU));
+        Assert.Contains("The device is 'x', expected cpu", Assert.ThrowsExactly<ArgumentException>(() => TorchDevice.FindAll("cpu,x")).Message);
+    }
+
+    [TestMethod]
     public void A_gpu_that_is_not_there_is_refused_with_the_package_to_add()
     {
         TorchNative.Ensure();
@@ -28,6 +35,7 @@ public sealed class TorchDeviceTests
         InvalidOperationException[] errors =
         [
             Assert.ThrowsExactly<InvalidOperationException>(() => TorchDevice.Find("cuda")),
+            Assert.ThrowsExactly<InvalidOperationException>(() => TorchDevice.FindAll("cuda:all")),
             Assert.ThrowsExactly<InvalidOperationException>(
                 () => SiglipVisionModel.FromPretrained(ReferenceModels.Folder("vision_only"), new SiglipLoadOptions { Device = "cuda:0" })),
             Assert.ThrowsExactly<InvalidOperationException>(
@@ -50,5 +58,22 @@ public sealed class TorchDeviceTests
         using Tensor pixelValues = expected.PixelValues(), reference = expected.Read("last_hidden_state");
         using Tensor onDevice = pixelValues.to(CUDA), output = model.call(onDevice), actual = output.cpu();
         Assert.IsLessThanOrEqualTo(ReferenceModels.Tolerance("vision_only", "last_hidden_state"), ReferenceModels.LargestDifference(actual, reference));
+    }
+
+    [TestMethod]
+    [TestCategory("GPU")]
+    [DataRow(SiglipPrecision.Float32, 1e-3)]
+    [DataRow(SiglipPrecision.BFloat16, 0.05)]
+    public void Embedders_on_all_gpus_give_the_embeddings_of_the_cpu(SiglipPrecision precision, double tolerance)
+    {
+        TorchNative.Ensure();
+        if (!cuda.is_available())
+            Assert.Inconclusive("This machine has no CUDA.");
+        RgbImage[] images = [.. ((string[])["rgb.png", "chart.png", "rgb.png"]).Select(name => RgbImage.Load(ReferenceModels.PathOf("preprocess", "images", name)))];
+        using SiglipImageEmbedder onCpu = SiglipImageEmbedder.FromPretrained("nano");
+        using SiglipImageEmbedder onGpus = SiglipImageEmbedder.FromPretrained("nano", new SiglipImageEmbedderOptions { Device = "cuda:all", Precision = precision });
+        float[] expected = onCpu.EmbedBatch(images, onCpu.Output).Values(onCpu.Output), actual = onGpus.EmbedBatch(images, onGpus.Output).Values(onGpus.Output);
+        double length = Math.Sqrt(expected.Sum(value => (double)value * value));
+        Assert.IsLessThanOrEqualTo(tolerance * length, Math.Sqrt(expected.Zip(actual, (x, y) => (double)(x - y) * (x - y)).Sum()));
     }
 }

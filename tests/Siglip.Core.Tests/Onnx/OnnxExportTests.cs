@@ -325,7 +325,13 @@ public sealed class OnnxExportTests
         manual_seed(3);
         var model = new SiglipVisionModel(new SiglipVisionConfig
         {
-            HiddenSize = 32, IntermediateSize = 64, NumHiddenLayers = 1, NumAttentionHeads = 4, ImageSize = 32, PatchSize = 8, HiddenAct = activation,
+            HiddenSize = 32,
+            IntermediateSize = 64,
+            NumHiddenLayers = 1,
+            NumAttentionHeads = 4,
+            ImageSize = 32,
+            PatchSize = 8,
+            HiddenAct = activation,
         });
         model.eval();
         return model;
