@@ -1,8 +1,6 @@
 using System.Runtime.InteropServices;
 using Siglip.Core;
 using Siglip.Core.Tests;
-using TorchSharp;
-using static TorchSharp.torch;
 
 namespace Siglip.Bench;
 
@@ -43,6 +41,14 @@ internal sealed class PeerModel : IDisposable
 
     public static SiglipVisionConfig ReadConfig(string folder) => SiglipVisionConfig.FromJson(File.ReadAllText(Path.Combine(folder, "config.json")));
 
+    /// <summary>An image of the batch, in the model's size.</summary>
+    public static RgbImage Image(SiglipVisionConfig config, int index)
+    {
+        var pixels = new byte[config.ImageSize * config.ImageSize * 3];
+        new Random(index).NextBytes(pixels);
+        return new RgbImage(config.ImageSize, config.ImageSize, pixels);
+    }
+
     /// <summary>The pixel values of the first images.</summary>
     /// <returns>[batch, channels, height, width], row-major.</returns>
     public static float[] ReadPixelValues(string folder, int batch, SiglipVisionConfig config)
@@ -52,9 +58,6 @@ internal sealed class PeerModel : IDisposable
         stream.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()));
         return values;
     }
-
-    /// <summary>The image whose pixel values are those of the batch at this place.</summary>
-    public static RgbImage Image(int index, SiglipVisionConfig config) => SyntheticImage.Create(config.ImageSize + (8 * index), config.ImageSize);
 
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 
@@ -70,7 +73,7 @@ internal sealed class PeerModel : IDisposable
         var preprocessing = new SiglipImageProcessor(processor);
         using FileStream stream = File.Create(Path.Combine(folder, PixelValuesFile));
         for (int i = 0; i < images; i++)
-            stream.Write(MemoryMarshal.AsBytes(preprocessing.Preprocess(Image(i, model.Config)).AsSpan()));
+            stream.Write(MemoryMarshal.AsBytes<float>(preprocessing.Preprocess(Image(model.Config, i))));
         return written;
     }
 }

@@ -10,25 +10,28 @@ internal static class PerformancePage
     private const string Page = "docs/performance.md";
 
     // In the page's order. Each has a place between two comments there.
-    private static readonly (string Verb, string File, Func<JsonObject, string> Tables)[] Sections =
+    private static readonly Section[] Sections =
     [
-        ("models", "models.json", ModelsBenchmark.Tables),
-        ("memory", "memory.json", MemoryBenchmark.Tables),
-        (AccuracyBenchmark.Verb, "accuracy.json", AccuracyBenchmark.Tables),
-        (GrowthBenchmark.Verb, "growth.json", GrowthBenchmark.Tables),
+        new("models", ModelsBenchmark.Tables, []),
+        new("pipeline", PipelineBenchmark.Tables, ["--photos"]),
+        new("memory", MemoryBenchmark.Tables, []),
+        new("startup", StartupBenchmark.Tables, []),
+        new("accuracy", AccuracyBenchmark.Tables, ["--photos", "--train", "--test"]),
+        new("growth", GrowthBenchmark.Tables, []),
     ];
 
     public static Command CreateAll()
     {
-        Option<string?>[] folders = [.. AccuracyBenchmark.FolderOptions.Select(option => new Option<string?>(option) { Description = "As of accuracy." })];
+        Option<string?>[] folders = [.. Sections.SelectMany(section => section.Folders).Distinct()
+            .Select(name => new Option<string?>(name) { Description = $"As of {string.Join(" and ", Sections.Where(section => section.Folders.Contains(name)).Select(section => section.Verb))}." })];
         var quick = new Option<bool>("--quick") { Description = "Each verb with --quick, to try it; figures and page go to a temporary folder." };
         var command = new Command("all", $"Measure all that {Page} shows, one verb after the other, and write its tables.") { quick };
         foreach (Option<string?> folder in folders)
             command.Add(folder);
         command.SetAction(parsed =>
         {
-            string[] given = [.. folders.SelectMany(folder => parsed.GetValue(folder) is { } path ? (string[])[folder.Name, path] : [])];
-            return parsed.GetValue(quick) ? RunAll(Directory.CreateTempSubdirectory("siglip-bench-").FullName, ["--quick"], given) : RunAll(null, [], given);
+            Dictionary<string, string> given = folders.Where(folder => parsed.GetValue(folder) is not null).ToDictionary(folder => folder.Name, folder => parsed.GetValue(folder)!);
+            return RunAll(parsed.GetValue(quick) ? Directory.CreateTempSubdirectory("siglip-bench-").FullName : null, given);
         });
         return command;
     }
@@ -41,48 +44,55 @@ internal static class PerformancePage
     }
 
     // Each verb in a process of its own, so that nothing of one is in the memory of the next.
-    private static int RunAll(string? folder, string[] options, string[] forAccuracy)
+    private static int RunAll(string? quickFolder, Dictionary<string, string> given)
     {
-        foreach ((string verb, string file, _) in Sections)
+        foreach (Section section in Sections)
         {
-            string[] arguments = [verb, .. options, "--output", ResultsIn(folder, file), .. verb == AccuracyBenchmark.Verb ? forAccuracy : []];
-            if (verb == GrowthBenchmark.Verb && folder is not null)
-                arguments = [.. arguments, GrowthBenchmark.Plots, folder];
+            string[] arguments = [section.Verb, "--output", section.ResultsIn(quickFolder), .. section.Folders.Where(given.ContainsKey).SelectMany(name => (string[])[name, given[name]])];
+            if (quickFolder is not null)
+                arguments = [.. arguments, "--quick", .. section.Verb == GrowthBenchmark.Verb ? [GrowthBenchmark.Plots, quickFolder] : (string[])[]];
             using var process = Process.Start(Environment.ProcessPath!, arguments);
             process.WaitForExit();
             if (process.ExitCode != 0)
                 return process.ExitCode;
         }
 
-        return Write(folder);
+        return Write(quickFolder);
     }
-
-    private static string ResultsIn(string? folder, string file) => Path.Combine(folder ?? Path.Combine("bench", "results"), file);
 
     /// <param name="folder">With the figures, and for the page; null for those of the repository.</param>
     private static int Write(string? folder)
     {
         string page = File.ReadAllText(Page);
-        foreach ((string verb, string file, Func<JsonObject, string> tables) in Sections)
+        foreach (Section section in Sections)
         {
-            string begin = $"<!-- {verb}: begin -->\n", end = $"<!-- {verb}: end -->";
+            string begin = $"<!-- {section.Verb}: begin -->\n", end = $"<!-- {section.Verb}: end -->";
             int from = page.IndexOf(begin, StringComparison.Ordinal) + begin.Length, to = page.IndexOf(end, StringComparison.Ordinal);
             if (from < begin.Length || to < from)
-                throw new InvalidDataException($"{Page} has no place for the tables of '{verb}', expected the comments '{begin.TrimEnd()}' and '{end}'.");
-            string results = ResultsIn(folder, file);
+                throw new InvalidDataException($"{Page} has no place for the tables of '{section.Verb}', expected the comments '{begin.TrimEnd()}' and '{end}'.");
+            string results = section.ResultsIn(folder);
             if (!File.Exists(results))
             {
-                Console.WriteLine($"{results} is missing, so the tables of '{verb}' stay as they are.");
+                Console.WriteLine($"{results} is missing, so the tables of '{section.Verb}' stay as they are.");
                 continue;
             }
 
             JsonObject document = JsonNode.Parse(File.ReadAllText(results))!.AsObject();
-            page = $"{page[..from]}{Machine.Line(document["machine"]!.AsObject())}\n\n{tables(document).TrimEnd()}\n{page[to..]}";
+            page = $"{page[..from]}{Machine.Line(document["machine"]!.AsObject())}\n\n{section.Tables(document).TrimEnd()}\n{page[to..]}";
         }
 
         string written = folder is null ? Page : Path.Combine(folder, Path.GetFileName(Page));
         File.WriteAllText(written, page);
         Console.WriteLine($"The tables are in {written}.");
         return 0;
+    }
+
+    /// <param name="Verb">That measures it; its comments and its file have the same name.</param>
+    /// <param name="Tables">Of the file's figures.</param>
+    /// <param name="Folders">Options of the verb that name folders.</param>
+    private sealed record Section(string Verb, Func<JsonObject, string> Tables, string[] Folders)
+    {
+        /// <param name="folder">Null for that of the repository.</param>
+        public string ResultsIn(string? folder) => Path.Combine(folder ?? Path.Combine("bench", "results"), $"{Verb}.json");
     }
 }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.ML;
 using Siglip.Core;
@@ -22,24 +23,40 @@ internal static class PipelineBenchmark
         var photos = new Option<string?>("--photos") { Description = "A folder of JPEG photos to scale; by default the images of samples/cifar10, many to a picture." };
         var small = new Option<int>("--small") { Description = "Images of 32 x 32 in a measurement with nano.", DefaultValueFactory = _ => 512 };
         var large = new Option<int>("--large") { Description = "Images in every other measurement.", DefaultValueFactory = _ => 16 };
+        var quick = new Option<bool>("--quick") { Description = "One round of two images each, to try it." };
         Option<string> output = Report.Option("pipeline.json");
-        var command = new Command("pipeline", "Measure the way from JPEG files to embeddings.") { rounds, photos, small, large, output };
-        command.SetAction(async (parsed, _) => await RunAsync(
-            Math.Max(parsed.GetValue(rounds), 1), parsed.GetValue(photos), parsed.GetValue(small), parsed.GetValue(large), parsed.GetRequiredValue(output)));
+        var command = new Command("pipeline", "Measure the way from JPEG files to embeddings.") { rounds, photos, small, large, quick, output };
+        command.SetAction(async (parsed, _) => parsed.GetValue(quick)
+            ? await RunAsync(1, parsed.GetValue(photos), 2, 2, parsed.GetRequiredValue(output))
+            : await RunAsync(Math.Max(parsed.GetValue(rounds), 1), parsed.GetValue(photos), parsed.GetValue(small), parsed.GetValue(large), parsed.GetRequiredValue(output)));
         return command;
+    }
+
+    /// <summary>The table of a run.</summary>
+    public static string Tables(JsonObject document)
+    {
+        var text = new StringBuilder();
+        string pillow = document["pillow"] is { } versions ? $"Pillow {versions["pillow"]}, as many threads as cores." : "No Python with Pillow.";
+        text.AppendLine($"Median images per second of {document["rounds"]} rounds in turns. The ideal: the processor time of model and decoding, added, on all cores. {pillow}").AppendLine();
+        text.AppendLine("| model | image | decoding | model alone | decode and resize alone | Pillow: decode and resize | ideal | EmbedAsync | share of the ideal | of the model | ML.NET cursor | share of the ideal |");
+        text.AppendLine("|---|---|---|---|---|---|---|---|---|---|---|---|");
+        foreach (JsonObject result in document["results"]!.AsArray().OfType<JsonObject>())
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"| {result["model"]} | {result["width"]} x {result["height"]} | {((bool)result["fast_decode"]! ? "fast" : "exact")} | {Rate("model"):F1} | {Rate("decode"):F1} | "
+                + $"{(document["pillow"] is null ? "" : $"{Rate("pillow"):F1}")} | {(double)result["ideal_images_per_second"]!:F1} | {Rate("embed_async"):F1} | {(double)result["embed_async_by_ideal"]!:P0} | "
+                + $"{(double)result["embed_async_by_model"]!:P0} | {Rate("cursor"):F1} | {(double)result["cursor_by_ideal"]!:P0} |");
+
+            double Rate(string kind) => 1000 / (double)result[$"{kind}_ms_per_image"]!["median_ms"]!;
+        }
+
+        return text.ToString();
     }
 
     private static async Task<int> RunAsync(int rounds, string? photos, int small, int large, string output)
     {
         JsonObject machine = Machine.Describe();
         Console.WriteLine(Machine.Line(machine));
-        Console.WriteLine($"Median images per second of {rounds} rounds in turns. The ideal: the processor time of model and decoding, added, on all cores.");
         using PillowDecoding? pillow = PillowDecoding.TryStart();
-        Console.WriteLine(pillow is null ? "No Python with Pillow." : $"Pillow {pillow.Versions["pillow"]}, as many threads as cores.");
-        Console.WriteLine();
-        Console.WriteLine("| model | image | decoding | model alone | decode and resize alone | Pillow: decode and resize | ideal | EmbedAsync | share of the ideal | of the model | ML.NET cursor | share of the ideal |");
-        Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|");
-
         var results = new JsonArray();
         DirectoryInfo folder = Directory.CreateTempSubdirectory("siglip-pipeline-");
         try
@@ -63,15 +80,17 @@ internal static class PipelineBenchmark
             folder.Delete(recursive: true);
         }
 
-        Report.Write(output, new JsonObject
+        var document = new JsonObject
         {
             ["machine"] = machine,
             ["pillow"] = pillow?.Versions.DeepClone(),
             ["rounds"] = rounds,
             ["photos"] = photos is null ? "samples/cifar10" : Path.GetFileName(Path.TrimEndingDirectorySeparator(photos)),
             ["results"] = results,
-        });
+        };
+        Report.Write(output, document);
         Console.WriteLine();
+        Console.WriteLine(Tables(document));
         Console.WriteLine($"The figures are in {output}.");
         return 0;
     }
@@ -148,9 +167,6 @@ internal static class PipelineBenchmark
         double ideal = wall["model"].Median + wall["decode"].Median; // both use all cores
         double Rate(string kind) => 1000 / wall[kind].Median;
         double Share(string kind) => ideal / wall[kind].Median;
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"| {name} | {width} x {height} | {(fast ? "fast" : "exact")} | {Rate("model"):F1} | {Rate("decode"):F1} | {(pillow is null ? "" : $"{Rate("pillow"):F1}")} | {1000 / ideal:F1} "
-            + $"| {Rate("embed_async"):F1} | {Share("embed_async"):P0} | {Rate("embed_async") / Rate("model"):P0} | {Rate("cursor"):F1} | {Share("cursor"):P0} |"));
         var result = new JsonObject
         {
             ["model"] = name,

@@ -8,8 +8,6 @@ var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison a
     SavedModelBenchmark.Create(),
     SoakBenchmark.Create(),
     TrainStepBenchmark.Create(),
-    StartupBenchmark.Create(),
-    PipelineBenchmark.Create(),
     ModelsBenchmark.Create(),
     GrowthBenchmark.Create(),
     MemoryBenchmark.Create(),
@@ -17,5 +15,7 @@ var root = new RootCommand("Measures Siglip.MLNet. Each verb is one comparison a
     PerformancePage.CreateAll(),
     PerformancePage.CreatePage(),
     Peer.Create(),
+    StartupBenchmark.Create(),
+    PipelineBenchmark.Create(),
 };
 return await root.Parse(args).InvokeAsync();

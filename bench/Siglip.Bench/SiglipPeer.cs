@@ -20,7 +20,7 @@ internal static class SiglipPeer
         PixelValueBatch images = embedder.CreateBatch();
         images.Ensure(batch - 1);
         for (int i = 0; i < batch; i++)
-            images.Preprocess(i, PeerModel.Image(i, (SiglipVisionConfig)embedder.Config));
+            images.Preprocess(i, PeerModel.Image((SiglipVisionConfig)embedder.Config, i));
         return AnsweringLoop.Run(Versions(), request =>
         {
             long start = Stopwatch.GetTimestamp();

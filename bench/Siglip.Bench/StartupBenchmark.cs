@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using System.Text;
 using System.Text.Json.Nodes;
 using Siglip.Core;
 using Siglip.Core.Tests;
@@ -19,21 +20,37 @@ internal static class StartupBenchmark
     {
         var rounds = new Option<int>("--rounds") { Description = "New processes for each line.", DefaultValueFactory = _ => 7 };
         var siglip = new Option<string[]>("--siglip") { Description = "Published commands (siglip) to be measured beside, such as one of an earlier version.", DefaultValueFactory = _ => [] };
+        var quick = new Option<bool>("--quick") { Description = "One process for each line, to try it." };
         var first = new Option<string?>("--first") { Hidden = true, Description = "What the new process does: the model to load." };
         var precision = new Option<SiglipPrecision>("--precision") { Hidden = true };
         var output = Report.Option("startup.json");
-        var command = new Command("startup", "Measure the first embedding of a new process, and the loading of weights.") { rounds, siglip, first, precision, output };
+        var command = new Command("startup", "Measure the first embedding of a new process, and the loading of weights.") { rounds, siglip, quick, first, precision, output };
         command.SetAction(parsed => parsed.GetValue(first) is { } model
             ? EmbedFirst(model, parsed.GetValue(precision))
-            : Run(parsed.GetValue(rounds), parsed.GetRequiredValue(siglip), parsed.GetRequiredValue(output)));
+            : Run(parsed.GetValue(quick) ? 1 : parsed.GetValue(rounds), parsed.GetRequiredValue(siglip), parsed.GetRequiredValue(output)));
         return command;
+    }
+
+    /// <summary>The table of a run.</summary>
+    public static string Tables(JsonObject document)
+    {
+        var text = new StringBuilder();
+        text.AppendLine($"New processes, {document["rounds"]} of each, in turn; medians (and the range of 80 %), in ms. The files are in the page cache.").AppendLine();
+        text.AppendLine("| | whole process | libtorch | load | first embedding | peak MB after loading |");
+        text.AppendLine("|---|---|---|---|---|---|");
+        foreach (JsonObject result in document["results"]!.AsArray().OfType<JsonObject>())
+        {
+            string parts = string.Join(" | ", Parts.Select(part => result[part] is JsonObject timings ? Timings.Text(timings) : ""));
+            text.AppendLine(CultureInfo.InvariantCulture, $"| {result["what"]} | {Timings.Text(result["process"]!.AsObject())} | {parts} | {(double?)result["peak_mb"]:F0} |");
+        }
+
+        return text.ToString();
     }
 
     private static int Run(int rounds, string[] siglip, string output)
     {
         JsonObject machine = Machine.Describe();
         Console.WriteLine(Machine.Line(machine));
-        Console.WriteLine($"New processes, {rounds} of each, in turn; medians (and the range of 80 %), in ms. The files are in the page cache.");
         Console.WriteLine();
         string folder = Directory.CreateTempSubdirectory("siglip-startup-").FullName;
         try
@@ -52,17 +69,15 @@ internal static class StartupBenchmark
                     subject.Measure(keep: round >= 0);
             }
 
-            Console.WriteLine("| | whole process | libtorch | load | first embedding | peak MB after loading |");
-            Console.WriteLine("|---|---|---|---|---|---|");
-            foreach (Subject subject in subjects)
-                Console.WriteLine(subject.Line());
-            Report.Write(output, new JsonObject
+            var document = new JsonObject
             {
                 ["machine"] = machine,
                 ["rounds"] = rounds,
                 ["base_weights_mb"] = Math.Round(new FileInfo(Path.Combine(weights, "model.safetensors")).Length / 1e6, 1),
                 ["results"] = new JsonArray([.. subjects.Select(subject => subject.ToJson())]),
-            });
+            };
+            Report.Write(output, document);
+            Console.WriteLine(Tables(document));
         }
         finally
         {
@@ -131,9 +146,6 @@ internal static class StartupBenchmark
 
             _peak = Math.Max(_peak, (double)parts["peak_mb"]!);
         }
-
-        public string Line() => $"| {name} | {_whole} | {string.Join(" | ", Parts.Select(part => _parts.TryGetValue(part, out Timings? timings) ? $"{timings}" : ""))} | "
-            + $"{(_peak > 0 ? _peak.ToString("F0", CultureInfo.InvariantCulture) : "")} |";
 
         public JsonObject ToJson()
         {
