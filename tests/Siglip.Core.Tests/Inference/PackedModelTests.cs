@@ -77,6 +77,17 @@ public sealed class PackedModelTests
     }
 
     [TestMethod]
+    [DataRow(SiglipPrecision.Float32)]
+    [DataRow(SiglipPrecision.BFloat16)]
+    [DataRow(SiglipPrecision.Int8)]
+    public void Packed_weights_keep_no_memory_of_the_parameters_for_gradients(SiglipPrecision precision)
+    {
+        using SiglipImageEmbedder embedder = Load("models/vision_only", precision);
+        using Tensor weight = ((SiglipVisionModel)embedder.Model).Encoder.Unpack("layers.0.mlp.fc1.weight");
+        Assert.IsFalse(weight.requires_grad);
+    }
+
+    [TestMethod]
     public void A_model_written_in_8_bits_and_read_again_gives_the_same_bits()
     {
         RgbImage[] images = Images();
