@@ -59,6 +59,7 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
         _packedParameters = state_dict();
         EncoderLayerParts[] parts = [.. layers.Select(layer => layer.Parts)];
         _packed = precision == SiglipPrecision.Int8 ? new Int8Encoder(parts, _config) : new FloatEncoder(parts, _config);
+        NativeMemoryTrim.Trim();
     }
 
     /// <summary>The weight that a parameter had before it was packed, or in 8 bits what it is computed with.</summary>
