@@ -69,7 +69,7 @@ internal sealed class PeerModel : IDisposable
         if (images == 0)
             return written;
         model.ExportOnnx(Path.Combine(folder, OnnxFile));
-        model.ExportOnnx(Path.Combine(folder, OnnxInt8File), new SiglipOnnxOptions { Precision = SiglipOnnxPrecision.Int8 });
+        model.ExportOnnx(Path.Combine(folder, OnnxInt8File), new SiglipOnnxOptions { Precision = SiglipPrecision.Int8 });
         var preprocessing = new SiglipImageProcessor(processor);
         using FileStream stream = File.Create(Path.Combine(folder, PixelValuesFile));
         for (int i = 0; i < images; i++)

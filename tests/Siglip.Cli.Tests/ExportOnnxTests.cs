@@ -28,7 +28,7 @@ public sealed class ExportOnnxTests
     {
         using var folder = new TestFolder();
         using SiglipForImageClassification model = SiglipForImageClassification.FromPretrained(TestFolder.Classifier);
-        model.ExportOnnx(PathOf(folder, "library.onnx"), new SiglipOnnxOptions { Precision = SiglipOnnxPrecision.Int8, ExternalData = true, ImageHeight = 40, ImageWidth = 64 });
+        model.ExportOnnx(PathOf(folder, "library.onnx"), new SiglipOnnxOptions { Precision = SiglipPrecision.Int8, ExternalData = true, ImageHeight = 40, ImageWidth = 64 });
 
         SiglipResult result = SiglipProcess.Run(
             folder.Path, "export-onnx", TestFolder.Classifier, "--output", "model.onnx", "--classifier", "--precision", "int8", "--external-data", "--image-size", "40x64",

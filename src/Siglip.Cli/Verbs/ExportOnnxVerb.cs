@@ -31,7 +31,7 @@ internal static class ExportOnnxVerb
             parsed.GetRequiredValue(model), parsed.GetRequiredValue(output), parsed.GetValue(classifier), checkpoint.Read(parsed),
             new SiglipOnnxOptions
             {
-                Precision = Enum.Parse<SiglipOnnxPrecision>(parsed.GetRequiredValue(precision), ignoreCase: true),
+                Precision = CommonOptions.PrecisionOf(parsed.GetRequiredValue(precision))!.Value,
                 ExternalData = parsed.GetValue(externalData),
             },
             parsed.GetValue(json), cancellationToken)));
@@ -97,7 +97,7 @@ internal static class ExportOnnxVerb
         ["outputs"] = ToJson(exported.Graph.Output),
     };
 
-    private static string Name(SiglipOnnxPrecision precision) => precision.ToString().ToLowerInvariant();
+    private static string Name(SiglipPrecision precision) => precision.ToString().ToLowerInvariant();
 
     private static string Size(string path) => CheckpointDescription.Size(new FileInfo(path).Length);
 

@@ -8,7 +8,7 @@ internal sealed class FloatEncoder(IReadOnlyList<EncoderLayerParts> layers, Sigl
 {
     private readonly Layer[] _layers = [.. layers.Select(parts => new Layer(parts, config))];
 
-    public override Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
+    protected override Tensor ForwardImages(Tensor hiddenStates, Tensor? attentionMask)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor current = hiddenStates.contiguous().alias();

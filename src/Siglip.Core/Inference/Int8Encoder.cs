@@ -11,7 +11,7 @@ internal sealed class Int8Encoder(IReadOnlyList<EncoderLayerParts> layers, Sigli
 
     private readonly Layer[] _layers = [.. layers.Select(parts => new Layer(parts, config))];
 
-    public override Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
+    protected override Tensor ForwardImages(Tensor hiddenStates, Tensor? attentionMask)
     {
         using DisposeScope scope = NewDisposeScope();
         long batch = hiddenStates.shape[0], patches = hiddenStates.shape[1];

@@ -55,6 +55,7 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
     {
         if (device.type != DeviceType.CPU || !TorchOperators.ArePackable(precision.OfModules().ToDtype()))
             return;
+        using var noGradients = no_grad(); // what is to be differentiated keeps the memory of the parameters it was made of
         _packedParameters = state_dict();
         EncoderLayerParts[] parts = [.. layers.Select(layer => layer.Parts)];
         _packed = precision == SiglipPrecision.Int8 ? new Int8Encoder(parts, _config) : new FloatEncoder(parts, _config);

@@ -7,7 +7,7 @@ namespace Siglip.Core.Onnx;
 /// <summary>Adds linear maps to a graph.</summary>
 /// <param name="graph">Receives nodes and weights.</param>
 /// <param name="precision">Of the weights of <see cref="Linear"/>.</param>
-internal sealed class LinearGraph(OnnxGraph graph, SiglipOnnxPrecision precision)
+internal sealed class LinearGraph(OnnxGraph graph, SiglipPrecision precision)
 {
     private const int MaxInt8 = 127; // -128 is left out, so that zero is in the middle
 
@@ -19,7 +19,7 @@ internal sealed class LinearGraph(OnnxGraph graph, SiglipOnnxPrecision precision
     /// <param name="weights">What it consists of.</param>
     /// <returns>[…, to].</returns>
     public string Linear(string x, string name, LinearWeights weights) =>
-        precision == SiglipOnnxPrecision.Int8 ? Int8(x, name, weights) : Float32(x, name, weights);
+        precision == SiglipPrecision.Int8 ? Int8(x, name, weights) : Float32(x, name, weights);
 
     /// <summary>Adds a map in float32, whatever the precision of the others.</summary>
     /// <param name="x">[…, from].</param>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using static TorchSharp.torch;
 
 namespace Siglip.Core.Onnx;
 
@@ -18,7 +19,7 @@ internal static class OnnxExport
     {
         options = Checked(path, options);
         SiglipImageProcessorConfig processor = Sized(model.ProcessorConfig, model.Config, options);
-        var vision = new VisionGraph(model.Config, model.state_dict(), options.Precision);
+        var vision = new VisionGraph(model.Config, WeightsOf(model, model.Config), options.Precision);
         vision.Pool(attentionBias: null, FixedResolutionGraph.Encode(vision, model.Config, processor.Height, processor.Width));
         return Write(path, vision, processor, labels: null, options, cancellationToken);
     }
@@ -28,7 +29,7 @@ internal static class OnnxExport
     {
         options = Checked(path, options);
         SiglipImageProcessorConfig processor = Sized(model.ProcessorConfig, model.Config, options);
-        var vision = new VisionGraph(model.Config, model.state_dict(), options.Precision);
+        var vision = new VisionGraph(model.Config, WeightsOf(model, model.Config), options.Precision);
         FixedResolutionGraph.Encode(vision, model.Config, processor.Height, processor.Width);
         vision.Classify(model.Labels.Count);
         return Write(path, vision, processor, model.Labels, options, cancellationToken);
@@ -42,7 +43,7 @@ internal static class OnnxExport
             throw new ArgumentException("ImageHeight and ImageWidth ask for one size of all images, but the model has variable resolution (NaFlex) and takes images of any "
                 + "shape; leave that out.");
         Siglip2ImageProcessorConfig processor = model.ProcessorConfig ?? new Siglip2ImageProcessorConfig { PatchSize = model.Config.PatchSize };
-        var vision = new VisionGraph(model.Config, model.state_dict(), options.Precision);
+        var vision = new VisionGraph(model.Config, WeightsOf(model, model.Config), options.Precision);
         vision.Pool(VariableResolutionGraph.Encode(vision, model.Config), VariableResolutionGraph.Patches);
         return Write(path, vision, processor, labels: null, options, cancellationToken);
     }
@@ -51,9 +52,17 @@ internal static class OnnxExport
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         options ??= new SiglipOnnxOptions();
-        if (options.Precision is not (SiglipOnnxPrecision.Float32 or SiglipOnnxPrecision.Int8))
-            throw new ArgumentException($"Precision is {(int)options.Precision}, expected Float32 or Int8.");
+        if (options.Precision is not (SiglipPrecision.Float32 or SiglipPrecision.Int8))
+            throw new ArgumentException($"Precision is {options.Precision}, expected Float32 or Int8.");
         return options;
+    }
+
+    private static Dictionary<string, Tensor> WeightsOf(nn.Module model, SiglipVisionConfigBase config)
+    {
+        Dictionary<string, Tensor> weights = model.state_dict();
+        return ExpectedTensors.OfVisionModel(config).All(tensor => weights.ContainsKey(ExpectedTensors.Prefix + tensor.Name))
+            ? weights
+            : throw new InvalidOperationException("The model's weights are packed, because an embedder computes with it in Int8; load it once more to export it.");
     }
 
     // The preprocessing for the images of the graph.

@@ -15,6 +15,7 @@ public static class Siglip2VisionModelOnnx
         /// <param name="options">Precision and where the weights go; null for the defaults.</param>
         /// <param name="cancellationToken">Ends the writing; nothing is left then.</param>
         /// <exception cref="ArgumentException">An option is out of range, or for models with fixed resolution.</exception>
+        /// <exception cref="InvalidOperationException">An embedder computes with this model in Int8.</exception>
         /// <exception cref="IOException">The file cannot be written.</exception>
         /// <remarks>The weights are written one by one, as float32 or int8 whatever the model computes in. The preprocessing of the checkpoint that the model was
         /// loaded from is in the file's metadata, under <c>preprocessor_config.json</c>. The graph resizes the position embeddings to each image's

@@ -22,7 +22,7 @@ internal sealed class VisionGraph
     /// <param name="config">The sizes.</param>
     /// <param name="weights">The state dict; read when the graph is written.</param>
     /// <param name="precision">Of the linear maps in encoder and head.</param>
-    public VisionGraph(SiglipVisionConfigBase config, IReadOnlyDictionary<string, Tensor> weights, SiglipOnnxPrecision precision)
+    public VisionGraph(SiglipVisionConfigBase config, IReadOnlyDictionary<string, Tensor> weights, SiglipPrecision precision)
     {
         (_config, _weights, Linears) = (config, weights, new LinearGraph(Graph, precision));
         _headSize = config.HiddenSize / config.NumAttentionHeads;

@@ -31,6 +31,15 @@ public sealed unsafe class KernelTests
     }
 
     [TestMethod]
+    public void Tensors_of_more_than_2_gigabytes_have_a_pointer()
+    {
+        using Tensor large = empty([3L << 30], uint8); // memory that is not touched costs nothing
+        byte* first = large.Pointer<byte>();
+        large[0] = 5;
+        Assert.AreEqual((byte)5, *first);
+    }
+
+    [TestMethod]
     [DataRow(1, 1, 4, 1)]
     [DataRow(2, 16, 64, 4)]
     [DataRow(3, 5, 36, 3)]

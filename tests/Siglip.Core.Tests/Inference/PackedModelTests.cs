@@ -42,6 +42,24 @@ public sealed class PackedModelTests
     }
 
     [TestMethod]
+    [DataRow("models/vision_only", SiglipPrecision.Float32)]
+    [DataRow("models/vision_only", SiglipPrecision.Int8)]
+    [DataRow("naflex", SiglipPrecision.Float32)]
+    [DataRow("naflex", SiglipPrecision.Int8)]
+    public void A_large_batch_is_computed_in_parts(string model, SiglipPrecision precision)
+    {
+        RgbImage[] images = Images();
+        using SiglipImageEmbedder embedder = Load(model, precision);
+        int count = (1024 * get_num_threads() / embedder.PatchCount * 2) + 2; // two parts and a rest
+        SiglipImageEmbeddings found = embedder.EmbedBatch([.. Enumerable.Range(0, count).Select(i => images[i % 3])], All), few = embedder.EmbedBatch(images, All);
+        for (int i = 0; i < count; i++)
+        {
+            foreach (SiglipEmbeddingOutputs output in (SiglipEmbeddingOutputs[])[SiglipEmbeddingOutputs.PatchEmbeddings, SiglipEmbeddingOutputs.PooledEmbedding])
+                Assert.IsGreaterThan(0.99999, Cosine(few.Get(output, i % 3), found.Get(output, i)), $"{output} of image {i}");
+        }
+    }
+
+    [TestMethod]
     [DataRow(SiglipPrecision.Float32)]
     [DataRow(SiglipPrecision.BFloat16)]
     public void Packed_weights_are_written_as_they_were(SiglipPrecision precision)
@@ -56,6 +74,17 @@ public sealed class PackedModelTests
             Assert.IsTrue(expected[part.Name].bytes.SequenceEqual(stream.ToArray()), part.Name);
             CollectionAssert.AreEqual(expected[part.Name].shape, part.Shape.ToArray(), part.Name);
         }
+    }
+
+    [TestMethod]
+    [DataRow(SiglipPrecision.Float32)]
+    [DataRow(SiglipPrecision.BFloat16)]
+    [DataRow(SiglipPrecision.Int8)]
+    public void Packed_weights_keep_no_memory_of_the_parameters_for_gradients(SiglipPrecision precision)
+    {
+        using SiglipImageEmbedder embedder = Load("models/vision_only", precision);
+        using Tensor weight = ((SiglipVisionModel)embedder.Model).Encoder.Unpack("layers.0.mlp.fc1.weight");
+        Assert.IsFalse(weight.requires_grad);
     }
 
     [TestMethod]

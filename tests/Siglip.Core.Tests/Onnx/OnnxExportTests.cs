@@ -173,7 +173,7 @@ public sealed class OnnxExportTests
         using DisposeScope scope = NewDisposeScope();
         using var noGradients = inference_mode();
         using SiglipVisionModel model = SiglipVisionModel.FromPretrained(ReferenceModels.Folder(name));
-        model.ExportOnnx(folder.File("model.onnx"), new SiglipOnnxOptions { Precision = SiglipOnnxPrecision.Int8 });
+        model.ExportOnnx(folder.File("model.onnx"), new SiglipOnnxOptions { Precision = SiglipPrecision.Int8 });
         using var onnx = new OnnxSession(folder.File("model.onnx"));
         foreach (int batch in (int[])[1, 3])
         {
@@ -198,7 +198,7 @@ public sealed class OnnxExportTests
         Tensor weight = model.state_dict()[Name + ".weight"]; // [64, 32]
         weight[3] = zeros(32);
         weight[4] = linspace(-2, 1, 32);
-        model.ExportOnnx(folder.File("model.onnx"), new SiglipOnnxOptions { Precision = SiglipOnnxPrecision.Int8 });
+        model.ExportOnnx(folder.File("model.onnx"), new SiglipOnnxOptions { Precision = SiglipPrecision.Int8 });
 
         GraphProto graph = Read(folder.File("model.onnx")).Graph;
         TensorProto quantized = graph.Initializer.Single(tensor => tensor.Name == Name + ".weight_quantized"), scale = graph.Initializer.Single(tensor => tensor.Name == Name + ".weight_scale");
@@ -250,7 +250,7 @@ public sealed class OnnxExportTests
         using var folder = new TemporaryFolder();
         using SiglipVisionModel model = SiglipVisionModel.FromPretrained(ReferenceModels.Folder("vision_only"));
         using Siglip2VisionModel naFlex = Siglip2VisionModel.FromPretrained(ReferenceModels.PathOf("naflex"));
-        foreach (SiglipOnnxPrecision precision in Enum.GetValues<SiglipOnnxPrecision>())
+        foreach (SiglipPrecision precision in (SiglipPrecision[])[SiglipPrecision.Float32, SiglipPrecision.Int8])
         {
             Assert.AreEqual(0, TensorCount.LeftBy(() => model.ExportOnnx(
                 folder.File("model.onnx"), new SiglipOnnxOptions { Precision = precision, ImageHeight = 40, ImageWidth = 64 })));
@@ -315,8 +315,22 @@ public sealed class OnnxExportTests
         Assert.AreEqual("ImageHeight and ImageWidth: size is 32 x 0, expected sides from 1 to 16384.", zero.Message);
         ArgumentException shape = Assert.ThrowsExactly<ArgumentException>(() => naFlex.ExportOnnx(path, new SiglipOnnxOptions { ImageWidth = 64 }));
         Assert.AreEqual("ImageHeight and ImageWidth ask for one size of all images, but the model has variable resolution (NaFlex) and takes images of any shape; leave that out.", shape.Message);
-        ArgumentException precision = Assert.ThrowsExactly<ArgumentException>(() => model.ExportOnnx(path, new SiglipOnnxOptions { Precision = (SiglipOnnxPrecision)1 }));
-        Assert.AreEqual("Precision is 1, expected Float32 or Int8.", precision.Message);
+        ArgumentException precision = Assert.ThrowsExactly<ArgumentException>(() => model.ExportOnnx(path, new SiglipOnnxOptions { Precision = SiglipPrecision.BFloat16 }));
+        Assert.AreEqual("Precision is BFloat16, expected Float32 or Int8.", precision.Message);
+        Assert.IsEmpty(Directory.GetFileSystemEntries(folder.Path));
+    }
+
+    [TestMethod]
+    public void A_model_that_an_embedder_has_packed_is_refused()
+    {
+        if (!TorchOperators.AreAvailable)
+            Assert.Inconclusive("There is no Int8 on this processor.");
+        using var folder = new TemporaryFolder();
+        SiglipVisionModel model = SiglipVisionModel.FromPretrained(ReferenceModels.Folder("vision_only"));
+        var processor = new SiglipImageProcessorConfig { Height = 32, Width = 32 };
+        using var embedder = new SiglipImageEmbedder(model, processor, new SiglipImageEmbedderOptions { Precision = SiglipPrecision.Int8 });
+        InvalidOperationException packed = Assert.ThrowsExactly<InvalidOperationException>(() => model.ExportOnnx(folder.File("model.onnx")));
+        Assert.AreEqual("The model's weights are packed, because an embedder computes with it in Int8; load it once more to export it.", packed.Message);
         Assert.IsEmpty(Directory.GetFileSystemEntries(folder.Path));
     }
 
