@@ -39,7 +39,9 @@ internal sealed class FeaturizedRowCursor : DataViewRowCursor
     {
         (_input, _schema, _active, _log) = (input, schema, active, log);
         _batchSize = transformer.Settings.BatchSize;
-        int ahead = schema.SourceKind == ImageColumnKind.Image ? 0 : transformer.Embedder.BatchesAhead(_batchSize);
+
+        // Whoever asks for batches of one row may have a stream whose next row comes after this one's embedding.
+        int ahead = schema.SourceKind == ImageColumnKind.Image || _batchSize == 1 ? 0 : transformer.Embedder.BatchesAhead(_batchSize);
         _batches = [.. Enumerable.Range(0, 1 + ahead).Select(_ => new RowBatch(transformer, input, schema, active))];
     }
 

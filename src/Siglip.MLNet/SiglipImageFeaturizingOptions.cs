@@ -27,7 +27,8 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>The default, null, means the current directory.</value>
     public string? ImageFolder { get; init; }
 
-    /// <summary>The number of images in one forward pass, and so of the rows that are read ahead.</summary>
+    /// <summary>The number of images in one forward pass. From the second batch on, the rows of some further batches are read, and their images decoded, while the
+    /// model computes; with batches of one row none is read ahead, for streams whose next row waits for an embedding.</summary>
     /// <value>At least 1; the default is 16.</value>
     public int BatchSize { get; init; } = 16;
 

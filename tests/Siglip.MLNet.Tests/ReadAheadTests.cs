@@ -22,7 +22,7 @@ public sealed class ReadAheadTests
         int read = 0;
         IDataView data = _mlContext.Data.LoadFromEnumerable(Rows(60, () => read++), SchemaDefinition.Create(typeof(ImageRow)));
         using var model = Model(batchSize);
-        int ahead = model.Embedder.BatchesAhead(batchSize);
+        int ahead = batchSize == 1 ? 0 : model.Embedder.BatchesAhead(batchSize);
         IDataView transformed = model.Transform(data);
         using DataViewRowCursor cursor = transformed.GetRowCursor([transformed.Schema["Embedding"]]);
 

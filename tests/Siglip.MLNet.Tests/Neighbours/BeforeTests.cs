@@ -223,21 +223,24 @@ public sealed class BeforeTests
     }
 
     [TestMethod]
-    public void A_stream_of_rows_is_read_no_further_than_a_batch_ahead()
+    [DataRow(1)]
+    [DataRow(2)]
+    public void A_stream_of_rows_is_read_no_further_than_some_batches_ahead_and_row_by_row_with_batches_of_one(int batchSize)
     {
         int given = 0;
         IDataView data = _mlContext.Data.LoadFromEnumerable(Stream());
-        using var model = Featurizer("Path", batchSize: 2).Fit(data);
+        using var model = Featurizer("Path", batchSize).Fit(data);
         IDataView transformed = model.Transform(data);
         using DataViewRowCursor cursor = transformed.GetRowCursor([transformed.Schema["Embedding"]]);
         float[][] expected = Expected(SiglipOutputKind.PooledEmbedding);
+        int ahead = batchSize == 1 ? 0 : batchSize * model.Embedder.BatchesAhead(batchSize);
 
         given = 0; // LoadFromEnumerable may look at the first one
         for (int row = 0; row < Images.Count; row++)
         {
             Assert.IsTrue(cursor.MoveNext());
             AreClose([expected[row]], [EstimatorWorkout.ReadVector(cursor, transformed.Schema["Embedding"])]);
-            Assert.AreEqual(Math.Min((row / 2 * 2) + 2, Images.Count), given);
+            Assert.AreEqual(Math.Min((row / batchSize * batchSize) + batchSize + (row < batchSize ? 0 : ahead), Images.Count), given);
         }
 
         IEnumerable<ImageRow> Stream()
