@@ -11,8 +11,10 @@ internal sealed class Peer : IDisposable
 {
     private const string Verb = "peer", Onnx = "Onnx", OnnxInt8 = "OnnxInt8", ApplyOnnx = "ApplyOnnx";
 
-    // Passive: threads that wait actively would take the processor from the process whose turn it is.
-    public static readonly IReadOnlyDictionary<string, string> Environment = new Dictionary<string, string> { ["OMP_WAIT_POLICY"] = "passive" };
+    // As users have it; threads that wait actively for more work fall asleep in the pause before the next process's turn.
+    public static readonly IReadOnlyDictionary<string, string> Environment = new Dictionary<string, string>();
+
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
     private readonly AnsweringProcess _process;
 
@@ -100,6 +102,7 @@ internal sealed class Peer : IDisposable
     public double Run()
     {
         JsonObject answer = _process.Ask([]);
+        Thread.Sleep(Pause);
         PeakMb = (double)answer["peak_mb"]!;
         ResidentMb = (double)answer["resident_mb"]!;
         return (double)answer["milliseconds"]!;
