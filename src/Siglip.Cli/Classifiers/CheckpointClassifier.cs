@@ -35,8 +35,7 @@ internal sealed class CheckpointClassifier : IImageClassifier
         settings.CheckFit(config);
         SiglipImageEmbedderOptions options = settings.ToEmbedderOptions();
         processorConfig = FixedResolutionTower.Adapt(processorConfig, config, options); // before the weights are read
-        SiglipForImageClassification loaded = checkpoint.LoadForImageClassification(precision.OfModules()).to(device);
-        loaded.Encoder.PackFor(precision, device);
+        SiglipForImageClassification loaded = checkpoint.LoadForImageClassification(precision, inferenceOn: device);
         return new CheckpointClassifier(loaded, new SiglipImageProcessor(processorConfig, options.ImageBackend), device, settings);
     }
 

@@ -114,14 +114,14 @@ public sealed partial class SiglipCheckpoint : IDisposable
     /// <returns>A model on the CPU, in evaluation mode, which the caller owns.</returns>
     /// <exception cref="InvalidOperationException">The model has variable resolution: <see cref="LoadSiglip2VisionModel"/> loads it.</exception>
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
-    public SiglipVisionModel LoadVisionModel(SiglipPrecision precision = SiglipPrecision.Float32) => LoadFixedResolution(precision, hashes: null);
+    public SiglipVisionModel LoadVisionModel(SiglipPrecision precision = SiglipPrecision.Float32) => LoadFixedResolution(precision);
 
     /// <summary>Loads the vision model of a checkpoint with variable resolution (NaFlex); a classifier is ignored.</summary>
     /// <param name="precision">The type of the parameters, in which the model computes.</param>
     /// <returns>A model on the CPU, in evaluation mode, which the caller owns.</returns>
     /// <exception cref="InvalidOperationException">The model has fixed resolution: <see cref="LoadVisionModel"/> loads it.</exception>
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
-    public Siglip2VisionModel LoadSiglip2VisionModel(SiglipPrecision precision = SiglipPrecision.Float32) => LoadVariableResolution(precision, hashes: null);
+    public Siglip2VisionModel LoadSiglip2VisionModel(SiglipPrecision precision = SiglipPrecision.Float32) => LoadVariableResolution(precision);
 
     /// <summary>Loads the vision model with its classifier.</summary>
     /// <returns>A model on the CPU, in evaluation mode, which the caller owns.</returns>
@@ -140,7 +140,8 @@ public sealed partial class SiglipCheckpoint : IDisposable
     /// <inheritdoc cref="LoadForImageClassification(int)"/>
     /// <param name="precision">The type of the parameters, in which the model computes.</param>
     /// <param name="imageSize">Null for that of the checkpoint.</param>
-    internal SiglipForImageClassification LoadForImageClassification(SiglipPrecision precision, int? imageSize = null)
+    /// <param name="inferenceOn">As in <see cref="LoadForInference"/>; null: the model is on the CPU, and for everything.</param>
+    internal SiglipForImageClassification LoadForImageClassification(SiglipPrecision precision, int? imageSize = null, Device? inferenceOn = null)
     {
         (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig) = FixedResolution(imageSize);
         if (Labels is null)
@@ -152,7 +153,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
             throw new InvalidDataException($"'{Source}': id2label in {ConfigName} has the label '{twice}' twice; give each "
                 + "class a name of its own.");
 
-        return Load(() => new SiglipForImageClassification(config, Labels) { ProcessorConfig = processorConfig }, precision);
+        return Load(() => new SiglipForImageClassification(config, Labels) { ProcessorConfig = processorConfig }, precision, inferenceOn: inferenceOn);
     }
 
     /// <summary>Loads the vision model with a new classifier for other classes, to be trained.</summary>
@@ -196,14 +197,16 @@ public sealed partial class SiglipCheckpoint : IDisposable
         return ModelSha256(hashes);
     }
 
-    /// <summary>Loads the vision model, with fixed or variable resolution.</summary>
-    /// <returns>The model, as <see cref="LoadVisionModel(SiglipPrecision)"/> or <see cref="LoadSiglip2VisionModel(SiglipPrecision)"/> gives it, and
-    /// <see cref="ComputeModelSha256"/>, from one reading of the weights.</returns>
+    /// <summary>Loads the vision model, with fixed or variable resolution, for inference only. Where there are kernels for that its weights are laid out for them, each
+    /// layer's as soon as they are read, so that no more than one layer's are in memory twice.</summary>
+    /// <param name="precision">In what to compute.</param>
+    /// <param name="device">Where the model is.</param>
+    /// <returns>The model, and <see cref="ComputeModelSha256"/>, from one reading of the weights.</returns>
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
-    internal (nn.Module Model, string Sha256) LoadWithSha256(SiglipPrecision precision)
+    internal (nn.Module Model, string Sha256) LoadForInference(SiglipPrecision precision, Device device)
     {
         ConcurrentDictionary<string, string> hashes = [];
-        nn.Module model = Config is Siglip2VisionConfig ? LoadVariableResolution(precision, hashes) : LoadFixedResolution(precision, hashes);
+        nn.Module model = Config is Siglip2VisionConfig ? LoadVariableResolution(precision, hashes, device) : LoadFixedResolution(precision, hashes, device);
         return (model, ModelSha256(hashes));
     }
 
@@ -366,29 +369,30 @@ public sealed partial class SiglipCheckpoint : IDisposable
         return (config, processorConfig);
     }
 
-    private SiglipVisionModel LoadFixedResolution(SiglipPrecision precision, ConcurrentDictionary<string, string>? hashes)
+    private SiglipVisionModel LoadFixedResolution(SiglipPrecision precision, ConcurrentDictionary<string, string>? hashes = null, Device? inferenceOn = null)
     {
         (SiglipVisionConfig config, SiglipImageProcessorConfig processorConfig) = FixedResolution();
-        return Load(() => new SiglipVisionModel(config) { ProcessorConfig = processorConfig }, precision, hashes: hashes);
+        return Load(() => new SiglipVisionModel(config) { ProcessorConfig = processorConfig }, precision, hashes: hashes, inferenceOn: inferenceOn);
     }
 
-    private Siglip2VisionModel LoadVariableResolution(SiglipPrecision precision, ConcurrentDictionary<string, string>? hashes)
+    private Siglip2VisionModel LoadVariableResolution(SiglipPrecision precision, ConcurrentDictionary<string, string>? hashes = null, Device? inferenceOn = null)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         return (Config, ProcessorConfig) is (Siglip2VisionConfig config, Siglip2ImageProcessorConfig processorConfig)
-            ? Load(() => new Siglip2VisionModel(config) { ProcessorConfig = processorConfig }, precision, hashes: hashes)
+            ? Load(() => new Siglip2VisionModel(config) { ProcessorConfig = processorConfig }, precision, hashes: hashes, inferenceOn: inferenceOn)
             : throw new InvalidOperationException($"'{Source}' is a model with fixed resolution; load it as a {nameof(SiglipVisionModel)}.");
     }
 
-    // If there are hashes, every tensor's is added, under its stored name.
+    // If there are hashes, every tensor's is added, under its stored name. If there is a device, the model is moved there, for inference only.
     private TModel Load<TModel>(
-        Func<TModel> create, SiglipPrecision precision, bool withClassifier = true, ConcurrentDictionary<string, string>? hashes = null)
+        Func<TModel> create, SiglipPrecision precision, bool withClassifier = true, ConcurrentDictionary<string, string>? hashes = null, Device? inferenceOn = null)
         where TModel : nn.Module
     {
         Faults.ThrowIfAny($"'{Source}'");
+        SiglipPrecision ofModules = inferenceOn is null ? precision : precision.OfModules();
         using var ordinaryTensors = inference_mode(false); // whatever the caller's: others may train the model, and other threads write to it below
         TModel model;
-        using (Initialization.Skip(precision.ToDtype()))
+        using (Initialization.Skip(ofModules.ToDtype()))
             model = create();
 
         try
@@ -396,9 +400,26 @@ public sealed partial class SiglipCheckpoint : IDisposable
             using DisposeScope scope = NewDisposeScope();
             KeyValuePair<string, Tensor>[] parameters = [.. model.state_dict()
                 .Where(parameter => withClassifier || !parameter.Key.StartsWith(ClassifierPrefix, StringComparison.Ordinal))];
-            ParallelLoop.For(parameters.Length, i => Read(parameters[i].Key, parameters[i].Value, precision, hashes));
+            if (inferenceOn is not null && SiglipEncoder.IsPackable(precision, inferenceOn))
+            {
+                ReadThose(name => !name.StartsWith(ExpectedTensors.LayersPrefix, StringComparison.Ordinal));
+                SiglipEncoder.Of(model).PackFor(precision, layers => ReadThose(name => layers.Any(layer => name.StartsWith($"{ExpectedTensors.LayersPrefix}{layer}.", StringComparison.Ordinal))));
+            }
+            else
+            {
+                ReadThose(_ => true);
+            }
+
+            if (inferenceOn is not null)
+                model.to(inferenceOn);
             model.eval();
             return model;
+
+            void ReadThose(Func<string, bool> include)
+            {
+                KeyValuePair<string, Tensor>[] those = [.. parameters.Where(parameter => include(parameter.Key))];
+                ParallelLoop.For(those.Length, i => Read(those[i].Key, those[i].Value, ofModules, hashes));
+            }
         }
         catch
         {

@@ -33,9 +33,12 @@ internal sealed class ModelUse : IDisposable
     public static ModelUse Own(nn.Module model, SiglipPrecision? precision, Device device)
     {
         precision?.CheckDevice(device);
-        Prepare(model, precision?.OfModules(), device);
+        if (precision is { } wanted)
+            model.to(wanted.OfModules().ToDtype());
+        model.to(device);
+        model.eval();
         if (precision == SiglipPrecision.Int8)
-            EncoderOf(model).PackFor(SiglipPrecision.Int8, device);
+            SiglipEncoder.Of(model).PackFor(SiglipPrecision.Int8);
         return new ModelUse(new Loaded(model, null) { Users = 1 });
     }
 
@@ -52,18 +55,8 @@ internal sealed class ModelUse : IDisposable
             // Where one of the kind is in use, it may be the same: then a second one is not even to be in memory.
             if (IsInUse(kind) && Enter(new Identity(checkpoint.ComputeModelSha256(), kind)) is { } use)
                 return use;
-            (nn.Module model, string sha256) = checkpoint.LoadWithSha256(precision.OfModules());
-            try
-            {
-                Prepare(model, precision: null, device);
-                EncoderOf(model).PackFor(precision, device);
-                return Add(new Loaded(model, new Identity(sha256, kind)));
-            }
-            catch
-            {
-                model.Dispose();
-                throw;
-            }
+            (nn.Module model, string sha256) = checkpoint.LoadForInference(precision, device);
+            return Add(new Loaded(model, new Identity(sha256, kind)));
         }
     }
 
@@ -71,8 +64,7 @@ internal sealed class ModelUse : IDisposable
     /// <param name="dtype">The type in which they are written.</param>
     public IReadOnlyList<SafetensorsPart> ToParts(ScalarType dtype)
     {
-        const string OfEncoder = ExpectedTensors.Prefix + "encoder.";
-        SiglipEncoder encoder = EncoderOf(Model);
+        SiglipEncoder encoder = SiglipEncoder.Of(Model);
         SiglipVisionConfigBase config = Model is SiglipVisionModel model ? model.Config : ((Siglip2VisionModel)Model).Config;
         Dictionary<string, Tensor> unpacked = Model.state_dict();
         return [.. ExpectedTensors.OfVisionModel(config).Select(tensor => (Name: ExpectedTensors.Prefix + tensor.Name, tensor.Shape)).Select(tensor =>
@@ -80,7 +72,7 @@ internal sealed class ModelUse : IDisposable
                 ? SafetensorsFile.ToPart(tensor.Name, value, dtype)
                 : new SafetensorsPart(tensor.Name, dtype, tensor.Shape, stream =>
                 {
-                    using Tensor weight = encoder.Unpack(tensor.Name[OfEncoder.Length..]);
+                    using Tensor weight = encoder.Unpack(tensor.Name[ExpectedTensors.EncoderPrefix.Length..]);
                     SafetensorsFile.ToPart(tensor.Name, weight, dtype).WriteBytes(stream);
                 }))];
     }
@@ -133,17 +125,6 @@ internal sealed class ModelUse : IDisposable
             return new ModelUse(loaded);
         }
     }
-
-    private static void Prepare(nn.Module model, SiglipPrecision? precision, Device device)
-    {
-        if (precision is { } wanted)
-            model.to(wanted.ToDtype());
-        model.to(device);
-        model.eval();
-    }
-
-    private static SiglipEncoder EncoderOf(nn.Module model) =>
-        model is SiglipVisionModel fixedResolution ? fixedResolution.Encoder : ((Siglip2VisionModel)model).Encoder;
 
     /// <summary>What is known of a model before its weights are read.</summary>
     private sealed record Kind(SiglipVisionConfigBase Config, SiglipPrecision Precision, string Device);

@@ -4,9 +4,11 @@ using static TorchSharp.torch;
 namespace Siglip.Core;
 
 /// <summary>In float32 or bfloat16: query, key and value are one product, activations and residuals are added where the products are written.</summary>
-internal sealed class FloatEncoder(IReadOnlyList<EncoderLayerParts> layers, SiglipVisionConfigBase config) : PackedEncoder
+internal sealed class FloatEncoder(SiglipVisionConfigBase config) : PackedEncoder
 {
-    private readonly Layer[] _layers = [.. layers.Select(parts => new Layer(parts, config))];
+    private readonly List<Layer> _layers = [];
+
+    public override void Add(EncoderLayerParts parts) => _layers.Add(new Layer(parts, this, config));
 
     protected override Tensor ForwardImages(Tensor hiddenStates, Tensor? attentionMask)
     {
@@ -21,22 +23,12 @@ internal sealed class FloatEncoder(IReadOnlyList<EncoderLayerParts> layers, Sigl
         return current.MoveToOuterDisposeScope();
     }
 
-    public override Tensor? Unpack(Tensor parameter) => _layers.Select(layer => layer.Unpack(parameter)).FirstOrDefault(weight => weight is not null);
-
-    public override void Dispose()
+    private sealed class Layer(EncoderLayerParts parts, FloatEncoder encoder, SiglipVisionConfigBase config)
     {
-        foreach (Layer layer in _layers)
-            layer.Dispose();
-    }
-
-    private sealed class Layer(EncoderLayerParts parts, SiglipVisionConfigBase config) : IDisposable
-    {
-        private readonly PackedLinear _project = new(parts.Query, parts.Key, parts.Value);
-        private readonly PackedLinear _output = new(parts.Output);
-        private readonly PackedLinear _expand = new(parts.Expand);
-        private readonly PackedLinear _contract = new(parts.Contract);
-
-        private PackedLinear[] All => [_project, _output, _expand, _contract];
+        private readonly FloatLinear _project = encoder.Own(new FloatLinear(parts.Query, parts.Key, parts.Value));
+        private readonly FloatLinear _output = encoder.Own(new FloatLinear(parts.Output));
+        private readonly FloatLinear _expand = encoder.Own(new FloatLinear(parts.Expand));
+        private readonly FloatLinear _contract = encoder.Own(new FloatLinear(parts.Contract));
 
         // [batch, patches, hidden] -> [batch, patches, hidden]
         public Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
@@ -45,14 +37,6 @@ internal sealed class FloatEncoder(IReadOnlyList<EncoderLayerParts> layers, Sigl
             hiddenStates = _output.CallAndAdd(Attend(parts.LayerNorm1.call(hiddenStates), attentionMask), hiddenStates);
             using Tensor expanded = _expand.Call(parts.LayerNorm2.call(hiddenStates), config.HiddenAct); // [batch, patches, intermediate]
             return _contract.CallAndAdd(expanded, hiddenStates).MoveToOuterDisposeScope();
-        }
-
-        public Tensor? Unpack(Tensor parameter) => All.Select(packed => packed.Unpack(parameter)).FirstOrDefault(weight => weight is not null);
-
-        public void Dispose()
-        {
-            foreach (PackedLinear packed in All)
-                packed.Dispose();
         }
 
         private Tensor Attend(Tensor normalized, Tensor? attentionMask)

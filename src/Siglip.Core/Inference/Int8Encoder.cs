@@ -5,11 +5,13 @@ namespace Siglip.Core;
 
 /// <summary>With matrix products of 8-bit integers: weights have a scale for each output, and each row of an input is quantized when it is known. Attention, norms and
 /// residuals are float32.</summary>
-internal sealed class Int8Encoder(IReadOnlyList<EncoderLayerParts> layers, SiglipVisionConfigBase config) : PackedEncoder
+internal sealed class Int8Encoder(SiglipVisionConfigBase config) : PackedEncoder
 {
     private static readonly Lazy<int> Levels = new(MeasureLevels);
 
-    private readonly Layer[] _layers = [.. layers.Select(parts => new Layer(parts, config))];
+    private readonly List<Layer> _layers = [];
+
+    public override void Add(EncoderLayerParts parts) => _layers.Add(new Layer(parts, this, config));
 
     protected override Tensor ForwardImages(Tensor hiddenStates, Tensor? attentionMask)
     {
@@ -20,14 +22,6 @@ internal sealed class Int8Encoder(IReadOnlyList<EncoderLayerParts> layers, Sigli
         foreach (Layer layer in _layers)
             layer.Forward(residual, (batch, patches), attentionMask, buffers);
         return residual.view(batch, patches, -1).MoveToOuterDisposeScope();
-    }
-
-    public override Tensor? Unpack(Tensor parameter) => _layers.Select(layer => layer.Unpack(parameter)).FirstOrDefault(weight => weight is not null);
-
-    public override void Dispose()
-    {
-        foreach (Layer layer in _layers)
-            layer.Dispose();
     }
 
     // Processors without VNNI add the products of two pairs in 16 bits, which 255 · 127 · 2 does not fit into.
@@ -50,14 +44,12 @@ internal sealed class Int8Encoder(IReadOnlyList<EncoderLayerParts> layers, Sigli
         public Tensor Intermediate { get; } = empty([rows, config.IntermediateSize], uint8);
     }
 
-    private sealed unsafe class Layer(EncoderLayerParts parts, SiglipVisionConfigBase config) : IDisposable
+    private sealed unsafe class Layer(EncoderLayerParts parts, Int8Encoder encoder, SiglipVisionConfigBase config)
     {
-        private readonly Int8Linear _project = new(parts.Query, parts.Key, parts.Value);
-        private readonly Int8Linear _output = new(parts.Output);
-        private readonly Int8Linear _expand = new(parts.Expand);
-        private readonly Int8Linear _contract = new(parts.Contract);
-
-        private Int8Linear[] All => [_project, _output, _expand, _contract];
+        private readonly Int8Linear _project = encoder.Own(new Int8Linear(parts.Query, parts.Key, parts.Value));
+        private readonly Int8Linear _output = encoder.Own(new Int8Linear(parts.Output));
+        private readonly Int8Linear _expand = encoder.Own(new Int8Linear(parts.Expand));
+        private readonly Int8Linear _contract = encoder.Own(new Int8Linear(parts.Contract));
 
         // [rows, hidden], changed in place
         public void Forward(Tensor residual, (long Batch, long Patches) shape, Tensor? attentionMask, Buffers buffers)
@@ -69,14 +61,6 @@ internal sealed class Int8Encoder(IReadOnlyList<EncoderLayerParts> layers, Sigli
             Normalize(residual, parts.LayerNorm2, buffers);
             Expand(buffers);
             Add(residual, _contract.Call(buffers.Intermediate), _contract, buffers);
-        }
-
-        public Tensor? Unpack(Tensor parameter) => All.Select(packed => packed.Unpack(parameter)).FirstOrDefault(weight => weight is not null);
-
-        public void Dispose()
-        {
-            foreach (Int8Linear packed in All)
-                packed.Dispose();
         }
 
         private void Normalize(Tensor residual, TorchSharp.Modules.LayerNorm norm, Buffers buffers)

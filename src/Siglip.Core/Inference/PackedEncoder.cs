@@ -8,6 +8,11 @@ internal abstract class PackedEncoder : IDisposable
 {
     private const int RowsPerThread = 1024; // more make nothing faster, and need more memory
 
+    private readonly List<PackedLinear> _linears = [];
+
+    /// <summary>Takes the weights of the next layer.</summary>
+    public abstract void Add(EncoderLayerParts parts);
+
     /// <summary>Computes all layers, for so many images at once as keep the processor busy.</summary>
     /// <param name="hiddenStates">[batch, patches, hidden].</param>
     /// <param name="attentionMask">Boolean [batch, 1, 1, patches], true for those that are attended to; null for all.</param>
@@ -32,9 +37,17 @@ internal abstract class PackedEncoder : IDisposable
 
     /// <summary>The weight that a parameter had before it was packed, or in 8 bits what it is computed with.</summary>
     /// <returns>Null if the parameter was not packed.</returns>
-    public abstract Tensor? Unpack(Tensor parameter);
+    public Tensor? Unpack(Tensor parameter) => _linears.Select(linear => linear.Unpack(parameter)).FirstOrDefault(weight => weight is not null);
 
-    public abstract void Dispose();
+    public void Dispose() => _linears.ForEach(linear => linear.Dispose());
+
+    /// <summary>Keeps a product until this is disposed.</summary>
+    protected T Own<T>(T linear)
+        where T : PackedLinear
+    {
+        _linears.Add(linear);
+        return linear;
+    }
 
     /// <inheritdoc cref="Forward"/>
     protected abstract Tensor ForwardImages(Tensor hiddenStates, Tensor? attentionMask);

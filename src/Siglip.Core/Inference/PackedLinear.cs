@@ -4,64 +4,45 @@ using static TorchSharp.torch;
 
 namespace Siglip.Core;
 
-/// <summary>Linear layers with the same input as one matrix product, whose weights are laid out for oneDNN's kernels once.</summary>
-internal sealed class PackedLinear : IDisposable
+/// <summary>Linear layers with the same input as one product, whose weights are laid out for its kernels once.</summary>
+/// <remarks>It takes the weights out of the layers, which cannot compute any more.</remarks>
+internal abstract class PackedLinear(Linear[] layers) : IDisposable
 {
-    private readonly Tensor _weight; // [out, in], in oneDNN's layout
-    private readonly Tensor _bias; // [out]
-    private readonly Tensor[] _parameters; // what the weight is made of: their memory is freed
-    private readonly long[] _rows; // of each of them
+    private readonly Tensor[] _parameters = [.. layers.Select(layer => layer.weight!)]; // what the weight is made of
+    private readonly long[] _rows = [.. layers.Select(layer => layer.weight!.shape[0])]; // of each of them
+    private readonly List<Tensor> _owned = [];
 
-    /// <summary>Takes the weights out of the layers, which cannot compute any more.</summary>
-    public PackedLinear(params Linear[] layers)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        _parameters = [.. layers.Select(layer => layer.weight!)];
-        _rows = [.. _parameters.Select(weight => weight.shape[0])];
-        _weight = TorchOperators.Call("pack", cat(_parameters)).DetachFromDisposeScope();
-        _bias = cat([.. layers.Select(layer => layer.bias!)]).DetachFromDisposeScope();
-        foreach (Tensor parameter in _parameters)
-            parameter.Dispose();
-    }
-
-    /// <summary>Computes all layers, and an activation.</summary>
-    /// <param name="x">[..., in].</param>
-    /// <param name="activation">A name of transformers' ACT2FN, or null.</param>
-    /// <returns>[..., out].</returns>
-    public Tensor Call(Tensor x, string? activation = null)
-    {
-        switch (activation)
-        {
-            case null:
-                return TorchOperators.Call("linear", x, _weight, _bias);
-            case "gelu":
-                return TorchOperators.Call("linear_gelu", x, _weight, _bias);
-            case "gelu_pytorch_tanh" or "gelu_new":
-                return TorchOperators.Call("linear_gelu_tanh", x, _weight, _bias);
-            default:
-                using (Tensor plain = TorchOperators.Call("linear", x, _weight, _bias))
-                    return Activation.Find(activation)(plain);
-        }
-    }
-
-    /// <summary>Computes all layers and adds what they are the residual of.</summary>
-    /// <returns>[..., out].</returns>
-    public Tensor CallAndAdd(Tensor x, Tensor residual) => TorchOperators.Call("linear_add", x, _weight, _bias, residual);
-
-    /// <summary>The weight of one of the layers, as it was; null if the parameter is that of another one.</summary>
+    /// <summary>The weight of one of the layers, as it is computed with; null if the parameter is that of another one.</summary>
     public Tensor? Unpack(Tensor parameter)
     {
         int layer = Array.FindIndex(_parameters, own => ReferenceEquals(own, parameter));
-        if (layer < 0)
-            return null;
-        using DisposeScope scope = NewDisposeScope();
-        Tensor all = TorchOperators.Call("unpack", _weight); // [out, in]
-        return all.narrow(0, _rows[..layer].Sum(), _rows[layer]).clone().MoveToOuterDisposeScope();
+        return layer < 0 ? null : UnpackRows(_rows[..layer].Sum(), _rows[layer]);
     }
 
-    public void Dispose()
+    public void Dispose() => _owned.ForEach(own => own.Dispose());
+
+    /// <summary>The weights of all layers, whose own memory is freed.</summary>
+    /// <returns>[out, in].</returns>
+    protected Tensor TakeWeights()
     {
-        _weight.Dispose();
-        _bias.Dispose();
+        Tensor weights = cat(_parameters);
+        foreach (Tensor parameter in _parameters)
+            parameter.Dispose();
+        return weights;
     }
+
+    /// <summary>The biases of all layers, which keep them.</summary>
+    /// <returns>[out].</returns>
+    protected Tensor CopyBiases() => cat([.. layers.Select(layer => layer.bias!)]);
+
+    /// <summary>Keeps a tensor until this is disposed.</summary>
+    protected Tensor Own(Tensor tensor)
+    {
+        _owned.Add(tensor.DetachFromDisposeScope());
+        return tensor;
+    }
+
+    /// <summary>Some outputs' weights.</summary>
+    /// <returns>[count, in].</returns>
+    protected abstract Tensor UnpackRows(long first, long count);
 }

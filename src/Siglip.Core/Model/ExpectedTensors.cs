@@ -4,6 +4,8 @@ namespace Siglip.Core;
 internal static class ExpectedTensors
 {
     public const string Prefix = "vision_model.";
+    public const string EncoderPrefix = Prefix + "encoder.";
+    public const string LayersPrefix = EncoderPrefix + "layers."; // then a layer's number
     public const string PositionEmbedding = Prefix + "embeddings.position_embedding.weight";
 
     /// <summary>The state dict of a vision model, without <see cref="Prefix"/>.</summary>

@@ -8,6 +8,8 @@ namespace Siglip.Core;
 /// <remarks>Source: transformers, modeling_siglip.py, class SiglipEncoder.</remarks>
 public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
 {
+    private const int LayersAtOnce = 4; // with fewer, the threads that read and those that pack wait for each other more often
+
     private readonly SiglipVisionConfigBase _config;
     private readonly ModuleList<SiglipEncoderLayer> layers;
     private PackedEncoder? _packed;
@@ -47,19 +49,36 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
         return current.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Lays the weights out for inference, where there are kernels for that. From then on the layers compute all together only, and their weights are those of
-    /// <see cref="Unpack"/>.</summary>
-    /// <param name="precision">In what to compute; the parameters are of <see cref="SiglipPrecisionDtype.OfModules"/>.</param>
-    /// <param name="device">Where the parameters are.</param>
-    internal void PackFor(SiglipPrecision precision, Device device)
+    /// <summary>That of a model.</summary>
+    internal static SiglipEncoder Of(nn.Module model) => model switch
     {
-        if (device.type != DeviceType.CPU || !TorchOperators.ArePackable(precision.OfModules().ToDtype()))
-            return;
+        SiglipVisionModel fixedResolution => fixedResolution.Encoder,
+        Siglip2VisionModel variableResolution => variableResolution.Encoder,
+        SiglipForImageClassification classifier => classifier.Encoder,
+        _ => throw new ArgumentException($"A {model.GetType().Name} has no encoder.", nameof(model)),
+    };
+
+    /// <summary>Whether there are kernels that compute all layers together, with weights laid out for them.</summary>
+    /// <param name="precision">In what to compute.</param>
+    /// <param name="device">Where the parameters are.</param>
+    internal static bool IsPackable(SiglipPrecision precision, Device device) =>
+        device.type == DeviceType.CPU && TorchOperators.ArePackable(precision.OfModules().ToDtype());
+
+    /// <summary>Lays the weights out for inference. From then on the layers compute all together only, and their weights are those of <see cref="Unpack"/>.</summary>
+    /// <param name="precision">In what to compute: <see cref="IsPackable"/>. The parameters are of <see cref="SiglipPrecisionDtype.OfModules"/>.</param>
+    /// <param name="read">Called with the numbers of some layers before their weights are taken, so that they need not be in memory earlier; null if all are.</param>
+    internal void PackFor(SiglipPrecision precision, Action<int[]>? read = null)
+    {
         using var noGradients = no_grad(); // what is to be differentiated keeps the memory of the parameters it was made of
         _packedParameters = state_dict();
-        EncoderLayerParts[] parts = [.. layers.Select(layer => layer.Parts)];
-        _packed = precision == SiglipPrecision.Int8 ? new Int8Encoder(parts, _config) : new FloatEncoder(parts, _config);
-        NativeMemoryTrim.Trim();
+        _packed = precision == SiglipPrecision.Int8 ? new Int8Encoder(_config) : new FloatEncoder(_config);
+        foreach (int[] some in Enumerable.Range(0, layers.Count).Chunk(LayersAtOnce))
+        {
+            read?.Invoke(some);
+            foreach (int layer in some)
+                _packed.Add(layers[layer].Parts);
+            NativeMemoryTrim.Trim();
+        }
     }
 
     /// <summary>The weight that a parameter had before it was packed, or in 8 bits what it is computed with.</summary>
@@ -81,6 +100,8 @@ public sealed class SiglipEncoder : nn.Module<Tensor, Tensor>
     /// <remarks>All tensors belong to the dispose scope that is open.</remarks>
     internal Tensor Forward(Tensor hiddenStates, Tensor? attentionMask, List<Tensor>? keepHiddenStates, List<Tensor>? keepAttentions)
     {
+        if (_packed is not null)
+            throw new InvalidOperationException("The encoder's weights are packed for inference, which keeps nothing between layers. Load the model as a SiglipVisionModel instead.");
         keepHiddenStates?.Add(hiddenStates);
         foreach (SiglipEncoderLayer layer in layers)
         {

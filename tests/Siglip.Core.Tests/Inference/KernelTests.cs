@@ -98,7 +98,7 @@ public sealed unsafe class KernelTests
             Parameter[] parameters = [first.weight!, second.weight!];
             double tolerance = dtype == ScalarType.Float32 ? 2e-6 : 0.03;
 
-            using var packed = new PackedLinear(first, second);
+            using var packed = new FloatLinear(first, second);
 
             Assert.IsLessThan(tolerance, ReferenceModels.LargestDifference(packed.Call(x), plain));
             Assert.IsLessThan(tolerance, ReferenceModels.LargestDifference(packed.CallAndAdd(x, residual), plain + residual));
