@@ -290,6 +290,7 @@ public sealed class SiglipImageEmbedder : IDisposable
     {
         int size = Math.Min(_options.BatchSize, MaxCount(Output));
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var model = new ModelThread();
         var ahead = Channel.CreateBounded<Batch>(BatchesAhead(size));
         ConcurrentBag<PixelValueBatch> used = []; // memory for further batches
         Task reading = Task.Run(ReadAsync, CancellationToken.None);
@@ -301,7 +302,7 @@ public sealed class SiglipImageEmbedder : IDisposable
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 current = batch;
-                SiglipImageEmbeddings embeddings = await Task.Run(() => Embed(batch), CancellationToken.None);
+                SiglipImageEmbeddings embeddings = await model.Run(() => Embed(batch));
                 used.Add(batch.Images);
                 for (int i = 0; i < embeddings.Count; i++)
                     yield return ResultOf(done++, embeddings, i, batch.Errors[i]);
