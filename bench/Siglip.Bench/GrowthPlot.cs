@@ -19,7 +19,7 @@ internal static class GrowthPlot
     public static void Draw(JsonObject series, string file)
     {
         const string Time = "ms per image", Memory = "peak MB";
-        JsonObject[] points = [.. series["points"]!.AsArray().OfType<JsonObject>()];
+        JsonObject[] points = [.. series["points"]!.AsArray().OfType<JsonObject>().OrderBy(point => (double)point["x"]!)];
         double[] x = [.. points.Select(point => (double)point["x"]!)];
         bool models = (string)series["varies"]! == "model";
         var plot = new PlotModel
@@ -50,15 +50,16 @@ internal static class GrowthPlot
         plot.Series.Add(count);
         if (models)
         {
-            foreach (JsonObject point in points)
+            foreach ((int i, JsonObject point) in points.Index())
             {
+                bool above = i % 2 == 0; // as some models lie close together
                 plot.Annotations.Add(new TextAnnotation
                 {
                     Text = (string)point["point"]!,
-                    TextPosition = new DataPoint((double)point["x"]!, (double)point["precisions"]![precisions[0]]!["median_ms"]!),
-                    TextHorizontalAlignment = HorizontalAlignment.Right,
-                    TextVerticalAlignment = VerticalAlignment.Bottom,
-                    Offset = new ScreenVector(-6, -4),
+                    TextPosition = new DataPoint((double)point["x"]!, (double)point["precisions"]![precisions[above ? 0 : ^1]]!["median_ms"]!),
+                    TextHorizontalAlignment = above ? HorizontalAlignment.Right : HorizontalAlignment.Left,
+                    TextVerticalAlignment = above ? VerticalAlignment.Bottom : VerticalAlignment.Top,
+                    Offset = above ? new ScreenVector(-6, -4) : new ScreenVector(6, 4),
                     StrokeThickness = 0,
                     FontSize = 12,
                     YAxisKey = Time,
