@@ -60,6 +60,28 @@ public sealed class LoadingTests
     }
 
     [TestMethod]
+    [DataRow(SiglipPrecision.Float32)]
+    [DataRow(SiglipPrecision.Int8)]
+    public void A_fault_in_the_last_layer_leaves_nothing_of_those_that_were_packed(SiglipPrecision precision)
+    {
+        const string Last = "vision_model.encoder.layers.5.mlp.fc2.weight"; // in the second group that is read
+        using var folder = new TemporaryFolder();
+        using (SiglipVisionModel model = FormulaWeights.CreateModel(Config with { NumHiddenLayers = 6 }))
+        using (no_grad())
+        {
+            model.state_dict()[Last][3] = double.NaN;
+            model.SavePretrained(folder.Path);
+        }
+
+        Assert.AreEqual(0, TensorCount.LeftBy(() =>
+        {
+            using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(folder.Path);
+            var error = Assert.ThrowsExactly<InvalidDataException>(() => SiglipImageEmbedder.Load(checkpoint, new() { Precision = precision }));
+            Assert.Contains(Last, error.Message);
+        }));
+    }
+
+    [TestMethod]
     public void A_model_that_is_loaded_in_inference_mode_can_be_trained()
     {
         TorchNative.Ensure();

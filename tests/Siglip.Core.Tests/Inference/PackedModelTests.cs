@@ -131,6 +131,17 @@ public sealed class PackedModelTests
     }
 
     [TestMethod]
+    public void A_packed_encoder_keeps_nothing_between_its_layers()
+    {
+        using SiglipImageEmbedder embedder = Load("models/vision_only", SiglipPrecision.Float32);
+        var model = (SiglipVisionModel)embedder.Model;
+        using DisposeScope scope = NewDisposeScope();
+        var error = Assert.ThrowsExactly<InvalidOperationException>(() =>
+            model.Forward(zeros(1, 3, model.Config.ImageSize, model.Config.ImageSize), new SiglipForwardOptions { OutputHiddenStates = true }));
+        Assert.AreEqual("The encoder's weights are packed for inference, which keeps nothing between layers. Load the model as a SiglipVisionModel instead.", error.Message);
+    }
+
+    [TestMethod]
     public void Modules_are_not_loaded_in_8_bits()
     {
         var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() =>
