@@ -10,7 +10,7 @@ internal static class PatchPictures
 
     private static readonly SKColor Ink = new(0x40, 0x40, 0x40);
     private static readonly SKColor LabelColour = new(0, 0, 0, 0x90);
-    private static readonly SKColor LineColour = new(255, 255, 255, 0xc0);
+    private static readonly SKColor LightLine = new(255, 255, 255, 0xc0), DarkLine = new(0, 0, 0, 0x80); // side by side, one of which shows on any image
 
     /// <summary>The image with lines between the patches and a number in each; their rows and columns at the edges.</summary>
     public static RgbImage DrawGrid(RgbImage image, SiglipPatchGrid grid)
@@ -28,9 +28,17 @@ internal static class PatchPictures
             canvas.CentredNumber(row, left / 2, edge + (row * patch) + (patch / 2), edgeDigits, Ink);
 
         for (int column = 1; column < grid.Columns; column++)
-            canvas.Fill(left + (column * patch) - 1, edge, 1, image.Height * factor, LineColour);
+        {
+            canvas.Fill(left + (column * patch) - 1, edge, 1, image.Height * factor, LightLine);
+            canvas.Fill(left + (column * patch), edge, 1, image.Height * factor, DarkLine);
+        }
+
         for (int row = 1; row < grid.Rows; row++)
-            canvas.Fill(left, edge + (row * patch) - 1, image.Width * factor, 1, LineColour);
+        {
+            canvas.Fill(left, edge + (row * patch) - 1, image.Width * factor, 1, LightLine);
+            canvas.Fill(left, edge + (row * patch), image.Width * factor, 1, DarkLine);
+        }
+
         for (int i = 0; i < grid.Count; i++)
             canvas.Label(i, left + (i % grid.Columns * patch), edge + (i / grid.Columns * patch), digits, LabelColour);
         return canvas.ToImage();
