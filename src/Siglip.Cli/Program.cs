@@ -11,7 +11,9 @@ var root = new RootCommand("SigLIP image embeddings, classifiers on top of them,
     FinetuneVerb.Create(),
     ExportOnnxVerb.Create(),
     InfoVerb.Create(),
+    DownloadVerb.Create(),
 };
+root.Options.Add(CommonOptions.Offline);
 int exitCode = await CommandLineRunner.RunAsync(root, args);
 CommandLineRunner.EndNow(exitCode);
 return exitCode;

@@ -182,6 +182,7 @@ public sealed class SiglipEmbeddingGenerator : IEmbeddingGenerator<DataContent, 
         }
     }
 
-    // A path would tell every index and trace about the machine, and differ from the next one's.
-    private static string NameOf(string model) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(model)));
+    // A path would tell every index and trace about the machine, and differ from the next one's. A model of the hub has a name of its own.
+    private static string NameOf(string model) =>
+        Path.Exists(model) ? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(model))) : model.Split('@')[0];
 }

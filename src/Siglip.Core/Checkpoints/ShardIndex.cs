@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Text.Json;
 
 namespace Siglip.Core;
@@ -8,11 +7,6 @@ namespace Siglip.Core;
 /// <remarks>What else it says, such as a <c>total_size</c>, is ignored, as in transformers: the files themselves say what they hold.</remarks>
 internal sealed record ShardIndex(IReadOnlyDictionary<string, string> ShardOf)
 {
-    private static readonly SearchValues<char> NotInNames = SearchValues.Create([.. "/\\:*?\"<>|", .. Enumerable.Range(0, ' ').Select(code => (char)code)]);
-
-    private static readonly string[] WindowsDevices =
-        ["CON", "PRN", "AUX", "NUL", .. Enumerable.Range(0, 10).SelectMany(i => (string[])[$"COM{i}", $"LPT{i}"])];
-
     /// <summary>The files, each once, by name.</summary>
     public string[] Shards { get; } = [.. ShardOf.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
 
@@ -37,9 +31,5 @@ internal sealed record ShardIndex(IReadOnlyDictionary<string, string> ShardOf)
         return new ShardIndex(shardOf);
     }
 
-    // The name comes from whoever made the file: it must not lead out of the folder, nor, on Windows, to a device, which any extension may follow.
-    private static bool IsPlainName(string name) =>
-        name.EndsWith(".safetensors", StringComparison.Ordinal)
-        && !name.AsSpan().ContainsAny(NotInNames)
-        && !WindowsDevices.Contains(name[..name.IndexOf('.', StringComparison.Ordinal)].TrimEnd(' '), StringComparer.OrdinalIgnoreCase);
+    private static bool IsPlainName(string name) => name.EndsWith(".safetensors", StringComparison.Ordinal) && PlainName.IsOne(name);
 }
