@@ -124,8 +124,9 @@ internal sealed class BlobDownload(HubConnection connection, HubCache cache, Hub
                 return stream.Position < file.Size ? new IOException("the connection ended") : null;
             if (stream.Position + count > file.Size)
             {
+                long found = stream.Position + count;
                 stream.SetLength(0);
-                throw connection.Faults.OtherSize(file, stream.Position + count);
+                throw connection.Faults.OtherSize(file, found);
             }
 
             cache.Saving(cache.IncompleteOf(file.Etag), () => stream.Write(buffer, 0, count));

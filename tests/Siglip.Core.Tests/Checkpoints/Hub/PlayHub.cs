@@ -84,7 +84,7 @@ internal sealed class PlayHub : IDisposable
         builder.WebHost.ConfigureKestrel(options => options.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http1));
         WebApplication application = builder.Build();
         application.Run(context => AnswerAsync(context, isStorage));
-        application.Start();
+        application.StartAsync().Wait();
         return application;
     }
 
