@@ -143,7 +143,7 @@ public sealed class DownloadTests
         Run(hub, folder, "download", "tiny").Failed("'tiny' is no model of the Hugging Face hub");
         Run(hub, folder, "download", "test/other").Failed("has no model 'test/other'");
         Run(hub, folder, "download", Id, "--revision", "v9").Failed("'test/tiny' has no revision 'v9'");
-        Run(hub, folder, "download", Id, "--offline").Failed("and nothing is fetched in offline mode");
+        Run(hub, folder, "download", Id, "--offline").Failed("Nothing is fetched in offline mode, and 'test/tiny@main' is not in the cache");
         repository.IsGated = true;
         Run(hub, folder, "download", Id).Failed("is gated: ask for access on ");
 

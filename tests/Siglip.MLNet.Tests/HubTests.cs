@@ -47,7 +47,7 @@ public sealed class HubTests
         while (gone is System.Reflection.TargetInvocationException)
             gone = gone.InnerException!;
         Assert.IsInstanceOfType<FileNotFoundException>(gone);
-        StringAssert.StartsWith(gone.Message, $"'{Id}@{First}' is not in the cache '{folder}' (missing: config.json)");
+        StringAssert.StartsWith(gone.Message, $"Nothing is fetched in offline mode, and '{Id}@{First}' is not in the cache '{folder}'.");
     }
 
     [TestMethod]

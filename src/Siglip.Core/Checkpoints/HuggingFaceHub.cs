@@ -55,12 +55,16 @@ public sealed class HuggingFaceHub(HuggingFaceHubOptions? options = null)
     {
         var cache = new HubCache(_options.CacheFolder, model, _options.UseSymbolicLinks);
         string? cached = cache.FindCommit();
-        string[] missing = [SiglipCheckpoint.ConfigName];
+        string[] missing = [SiglipCheckpoint.ConfigName]; // at least
         string[] present = cached is null ? [] : cache.FilesOf(cached, out missing);
         HubDownload FromCache(string? note) => new(_options, model, cache, Snapshot(model, cache, cached!, present, note), []);
         bool isComplete = missing.Length == 0;
         if (_options.Offline)
-            return isComplete ? FromCache(null) : throw new FileNotFoundException($"{NotCached(model, cache, missing)}, and nothing is fetched in offline mode. {Advice(model, cache)}");
+        {
+            return isComplete ? FromCache(null) : throw new FileNotFoundException(
+                $"Nothing is fetched in offline mode, and {NotCached(model, cache, present, missing)}. {Advice(model, cache)}");
+        }
+
         if (isComplete && model.IsPinned && IsCertain(cache, cached!))
             return FromCache(null);
 
@@ -77,7 +81,7 @@ public sealed class HuggingFaceHub(HuggingFaceHubOptions? options = null)
         }
         catch (HubUnreachableException e)
         {
-            throw new IOException($"{e.Reason}, and {NotCached(model, cache, missing)}. {Advice(model, cache)}", e);
+            throw new IOException($"{e.Reason}, and {NotCached(model, cache, present, missing)}. {Advice(model, cache)}", e);
         }
 
         if (config is null || commit is null)
@@ -161,8 +165,9 @@ public sealed class HuggingFaceHub(HuggingFaceHubOptions? options = null)
     private static HuggingFaceSnapshot Snapshot(HubModel model, HubCache cache, string commit, IReadOnlyList<string> files, string? note) =>
         new(model.Id, commit, cache.SnapshotOf(commit), files, note);
 
-    private static string NotCached(HubModel model, HubCache cache, string[] missing) =>
-        $"'{model}' is not in the cache '{cache.Root}' (missing: {string.Join(", ", missing)})";
+    private static string NotCached(HubModel model, HubCache cache, string[] present, string[] missing) => present.Length == 0
+        ? $"'{model}' is not in the cache '{cache.Root}'"
+        : $"of '{model}' the cache '{cache.Root}' lacks {string.Join(", ", missing)}";
 
     private static string Advice(HubModel model, HubCache cache) =>
         $"On a machine with network run 'siglip download {model}', and copy the folder {model.FolderName} of its cache into '{cache.Root}'.";

@@ -44,7 +44,7 @@ public sealed class HubErrorTests
     {
         using var test = new HubTest();
         Exception error = await Assert.ThrowsExactlyAsync<FileNotFoundException>(() => test.DownloadAsync(test.Options with { Offline = true }));
-        Assert.AreEqual($"'test/tiny@main' is not in the cache '{test.Cache}' (missing: config.json), and nothing is fetched in offline mode. On a machine with network run "
+        Assert.AreEqual($"Nothing is fetched in offline mode, and 'test/tiny@main' is not in the cache '{test.Cache}'. On a machine with network run "
             + $"'siglip download test/tiny@main', and copy the folder models--test--tiny of its cache into '{test.Cache}'.", error.Message);
         Assert.IsEmpty(test.Hub.Log);
     }
@@ -57,7 +57,7 @@ public sealed class HubErrorTests
         files.Remove("model-00002-of-00002.safetensors");
         PythonCache.Write(test.Cache, HubTest.Id, test.Commit, files);
         Exception error = await Assert.ThrowsExactlyAsync<FileNotFoundException>(() => test.DownloadAsync(test.Options with { Offline = true }));
-        Assert.Contains("(missing: model-00002-of-00002.safetensors)", error.Message);
+        Assert.Contains($"Nothing is fetched in offline mode, and of 'test/tiny@main' the cache '{test.Cache}' lacks model-00002-of-00002.safetensors.", error.Message);
     }
 
     [TestMethod]
