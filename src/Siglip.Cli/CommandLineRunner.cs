@@ -65,7 +65,7 @@ internal static partial class CommandLineRunner
         try
         {
             if (parsed.GetValue(CommonOptions.Offline))
-                Environment.SetEnvironmentVariable("HF_HUB_OFFLINE", "1"); // for saved models that name one of the hub, too
+                NamedModel.GoOffline();
             if (parsed.Action == parsed.CommandResult.Command.Action && parsed.CommandResult.Command.Options.Any(option => option.Name == CommonOptions.DeviceName))
                 TorchNative.BeginLoading(); // the verb will compute, and first reads files
             var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };

@@ -34,7 +34,11 @@ internal static class NamedModel
             else
                 ProgressDisplay.Run($"Downloading {model.Id}", display => Show(download, display, cancellationToken));
             if (download.Snapshot.Note is { } note)
+            {
                 CommandLineRunner.Note(note);
+                GoOffline(); // it is not asked again
+            }
+
             return download.Snapshot;
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -42,6 +46,9 @@ internal static class NamedModel
             throw new VerbCanceledException("cancelled; what has come of the model is kept, and the same command goes on from there.");
         }
     }
+
+    /// <summary>From now on models of the hub are taken from the cache only, also those that a saved model names.</summary>
+    public static void GoOffline() => Environment.SetEnvironmentVariable("HF_HUB_OFFLINE", "1");
 
     private static HuggingFaceSnapshot Show(HubDownload download, IProgress<ProgressState> display, CancellationToken cancellationToken)
     {

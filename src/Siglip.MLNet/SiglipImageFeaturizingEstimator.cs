@@ -76,11 +76,11 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
     {
         _host = environment.Register(nameof(SiglipImageFeaturizingEstimator));
         FeaturizerSettings settings = FeaturizerSettings.From(options);
-        _offline = options.Offline;
         _cancellationToken = options.CancellationToken;
         var device = ComputeDevice.From(options, environment);
         using SiglipCheckpoint checkpoint = CheckpointLoading.Open(_host, settings.Model, options.Revision, options.Offline);
         _settings = settings with { Model = checkpoint.Snapshot?.PinnedName ?? settings.Model }; // what is checked here is what Fit loads
+        _offline = options.Offline || checkpoint.Snapshot?.Note is not null; // a hub that did not answer is not asked again
         CheckpointLoading.Check(_settings, checkpoint);
         _device = device.Resolve(_host);
     }

@@ -7,6 +7,8 @@ namespace Siglip.Core;
 /// <remarks>What else it says, such as a <c>total_size</c>, is ignored, as in transformers: the files themselves say what they hold.</remarks>
 internal sealed record ShardIndex(IReadOnlyDictionary<string, string> ShardOf)
 {
+    private const int MaxShards = 1_000;
+
     /// <summary>The files, each once, by name.</summary>
     public string[] Shards { get; } = [.. ShardOf.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
 
@@ -28,7 +30,10 @@ internal sealed record ShardIndex(IReadOnlyDictionary<string, string> ShardOf)
                 throw new InvalidDataException($"'{path}' names tensor '{property.Name}' twice.");
         }
 
-        return new ShardIndex(shardOf);
+        var index = new ShardIndex(shardOf);
+        return index.Shards.Length <= MaxShards
+            ? index
+            : throw new InvalidDataException($"'{path}' names {index.Shards.Length} files, at most {MaxShards} are allowed.");
     }
 
     private static bool IsPlainName(string name) => name.EndsWith(".safetensors", StringComparison.Ordinal) && PlainName.IsOne(name);

@@ -38,7 +38,7 @@ internal sealed class HubCache(string root, HubModel model, bool useSymbolicLink
     {
         string path = AbsenceOf(commit, name);
         if (!File.Exists(path))
-            Saving(path, () => File.WriteAllBytes(path, []));
+            Remember(path, () => File.WriteAllBytes(path, []));
     }
 
     /// <summary>The names of the files that a checkpoint is read from, as far as they are in the cache.</summary>
@@ -85,7 +85,7 @@ internal sealed class HubCache(string root, HubModel model, bool useSymbolicLink
         if (FindCommit() == commit)
             return;
         string reference = ReferenceOf(model.Revision);
-        Saving(reference, () =>
+        Remember(reference, () =>
         {
             using var staged = new StagedFiles();
             staged.Add(reference, stream => stream.Write(System.Text.Encoding.ASCII.GetBytes(commit)));
@@ -108,6 +108,18 @@ internal sealed class HubCache(string root, HubModel model, bool useSymbolicLink
         catch (IOException e)
         {
             throw new IOException($"{e.Message} The cache of models is '{root}'; the variable HF_HOME moves it.", e);
+        }
+    }
+
+    // What only saves a question the next time. The cache may be one that others fill, and that this user only reads.
+    private void Remember(string path, Action save)
+    {
+        try
+        {
+            Saving(path, save);
+        }
+        catch (IOException)
+        {
         }
     }
 

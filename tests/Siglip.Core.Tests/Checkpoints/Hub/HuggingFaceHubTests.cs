@@ -246,6 +246,15 @@ public sealed class HuggingFaceHubTests
     }
 
     [TestMethod]
+    public async Task A_cache_that_cannot_be_written_to_is_read()
+    {
+        using var test = new HubTest();
+        HuggingFaceSnapshot expected = new(HubTest.Id, test.Commit, PythonCache.Write(test.Cache, HubTest.Id, test.Commit, test.Files), [], null);
+        File.WriteAllText(test.InCache(".no_exist"), "in the way");
+        Assert.AreEqual(expected.Folder, (await test.DownloadAsync()).Folder);
+    }
+
+    [TestMethod]
     public async Task Without_a_network_the_cache_is_used_and_a_note_says_so()
     {
         using var test = new HubTest();
