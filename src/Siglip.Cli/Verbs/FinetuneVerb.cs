@@ -28,7 +28,7 @@ internal sealed class FinetuneVerb
 
     private readonly Option<string?> _model = new("--model")
     {
-        HelpName = "FOLDER",
+        HelpName = "MODEL",
         Description = "A checkpoint's folder, the id of a model of the Hugging Face hub, or nano: its vision transformer is trained further, with a new classifier unless it has one for the same classes.",
     };
 
