@@ -64,6 +64,8 @@ internal static partial class CommandLineRunner
 
         try
         {
+            if (parsed.GetValue(CommonOptions.Offline))
+                NamedModel.GoOffline();
             if (parsed.Action == parsed.CommandResult.Command.Action && parsed.CommandResult.Command.Options.Any(option => option.Name == CommonOptions.DeviceName))
                 TorchNative.BeginLoading(); // the verb will compute, and first reads files
             var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };

@@ -12,7 +12,9 @@ var root = new RootCommand("SigLIP image embeddings, classifiers on top of them,
     ExplainVerb.Create(),
     ExportOnnxVerb.Create(),
     InfoVerb.Create(),
+    DownloadVerb.Create(),
 };
+root.Options.Add(CommonOptions.Offline);
 int exitCode = await CommandLineRunner.RunAsync(root, args);
 CommandLineRunner.EndNow(exitCode);
 return exitCode;

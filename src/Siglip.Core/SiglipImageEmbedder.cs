@@ -56,7 +56,7 @@ public sealed class SiglipImageEmbedder : IDisposable
 
     /// <summary>Loads a model, with fixed or variable resolution, and its preprocessing. Embedders of equal weights, precision and device share one model in
     /// memory, wherever they were loaded from.</summary>
-    /// <param name="model">A folder, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
+    /// <param name="model">A folder, the id of a model of the Hugging Face hub, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
     /// <param name="options">How to work; null for the defaults.</param>
     /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration.</exception>
@@ -64,8 +64,9 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public static SiglipImageEmbedder FromPretrained(string model, SiglipImageEmbedderOptions? options = null)
     {
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
-        return Load(checkpoint, options ?? new SiglipImageEmbedderOptions());
+        options ??= new SiglipImageEmbedderOptions();
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model, options.Revision, options.Offline);
+        return Load(checkpoint, options);
     }
 
     /// <summary>Loads the model of an open checkpoint.</summary>

@@ -53,4 +53,11 @@ public sealed record SiglipImageEmbedderOptions
     /// <summary>Whether an image that cannot be read gives an embedding of NaN, with the reason, instead of ending the sequence of
     /// <c>EmbedAsync</c>. The default is false.</summary>
     public bool BadImagesAreMissing { get; init; }
+
+    /// <summary>For a model of the Hugging Face hub: a branch, a tag or a commit. The default, null, means that in the model's name, or main.</summary>
+    public string? Revision { get; init; }
+
+    /// <summary>Whether a model of the Hugging Face hub is taken from the cache only. The default, false, means that the environment decides
+    /// (<c>HF_HUB_OFFLINE</c>).</summary>
+    public bool Offline { get; init; }
 }

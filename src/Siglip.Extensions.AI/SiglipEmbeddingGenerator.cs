@@ -19,11 +19,11 @@ public sealed class SiglipEmbeddingGenerator : IEmbeddingGenerator<DataContent, 
 
 #pragma warning disable RS0026 // The first parameter tells the overloads apart.
     /// <summary>Loads a model and its preprocessing; disposing the generator disposes them.</summary>
-    /// <param name="model">The folder of a checkpoint, or <c>nano</c>, the small model that comes with the library.</param>
+    /// <param name="model">The folder of a checkpoint; a model of the Hugging Face hub by its id; or <c>nano</c>, the small model that comes with the library.</param>
     /// <param name="options">How to work; null for the defaults. Scale embeddings to length 1 with <see cref="SiglipImageEmbedderOptions.Normalize"/> if
     /// the vector store compares them by dot product.</param>
-    /// <param name="modelId">What the generator calls the model; null for the name of its folder, without the path.</param>
-    /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
+    /// <param name="modelId">What the generator calls the model; null for its id on the hub, or the name of its folder, without the path.</param>
+    /// <exception cref="FileNotFoundException">There is no such folder or model, or it lacks a file.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration.</exception>
     /// <exception cref="ArgumentException">The output is patch embeddings, which are many vectors for an image; the device does not exist, or the options do
     /// not fit the model.</exception>
@@ -182,6 +182,7 @@ public sealed class SiglipEmbeddingGenerator : IEmbeddingGenerator<DataContent, 
         }
     }
 
-    // A path would tell every index and trace about the machine, and differ from the next one's.
-    private static string NameOf(string model) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(model)));
+    // A path would tell every index and trace about the machine, and differ from the next one's. A model of the hub has a name of its own.
+    private static string NameOf(string model) =>
+        Path.Exists(model) ? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(model))) : model.Split('@')[0];
 }

@@ -10,6 +10,16 @@ namespace Siglip.MLNet;
 /// <summary>A checkpoint becomes a transformer.</summary>
 internal static class CheckpointLoading
 {
+    /// <summary>Opens a checkpoint. That the hub could not be asked for a newer version of it is a warning.</summary>
+    /// <inheritdoc cref="SiglipCheckpoint.Open"/>
+    public static SiglipCheckpoint Open(IHost host, string model, string? revision, bool offline)
+    {
+        SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model, revision, offline);
+        if (checkpoint.Snapshot?.Note is { } note)
+            Environments.Warn(host, note);
+        return checkpoint;
+    }
+
     /// <param name="environment">Where messages go.</param>
     /// <param name="settings">Checked settings; whether the checkpoint fits them is checked here, before its weights are read.</param>
     /// <param name="device">Torch's name of the device that computes.</param>

@@ -14,8 +14,9 @@ public static class SiglipCatalog
     /// <paramref name="output"/>: a known-sized vector of <see cref="float"/>, or a <see cref="float"/> for <see cref="SiglipOutputKind.PatchCount"/>.</param>
     /// <param name="inputColumnName">Name of the column with the images: <see cref="Data.MLImage"/>, a vector of <see cref="byte"/> (the content of an image
     /// file), or text (the path of one). If null, <paramref name="outputColumnName"/> is used as source.</param>
-    /// <param name="model">The folder of a checkpoint, with config.json, preprocessor_config.json and model.safetensors; or <c>nano</c>, the small model
-    /// that comes with the library, made to try it out.</param>
+    /// <param name="model">The folder of a checkpoint, with config.json, preprocessor_config.json and model.safetensors; a model of the Hugging Face hub by its id,
+    /// such as google/siglip2-base-patch16-224, which is fetched unless it is in the cache; or <c>nano</c>, the small model that comes with the library, made to
+    /// try it out.</param>
     /// <param name="output">Which embedding. Trainers, and the search for similar images, want <see cref="SiglipOutputKind.PooledEmbedding"/>, a vector for
     /// the image; the default is a vector for each patch of it.</param>
     /// <param name="gpuDeviceId">The CUDA device to compute on, from 0. Null means <see cref="MLContext.GpuDeviceId"/> and

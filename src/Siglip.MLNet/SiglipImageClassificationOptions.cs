@@ -9,10 +9,19 @@ namespace Siglip.MLNet;
 /// <remarks>A record, so one that differs in an option is <c>options with { BatchSize = 64 }</c>.</remarks>
 public sealed record SiglipImageClassificationOptions
 {
-    /// <summary>The checkpoint that the training starts from: a folder with config.json, preprocessor_config.json and model.safetensors, or <c>nano</c>. Its
-    /// model has fixed resolution. It gets a new classifier, unless it has one for the same classes in the same order.</summary>
+    /// <summary>The checkpoint that the training starts from: a folder with config.json, preprocessor_config.json and model.safetensors; a model of the Hugging Face
+    /// hub by its id, such as google/siglip2-base-patch16-224; or <c>nano</c>. Its model has fixed resolution. It gets a new classifier, unless it has one for the
+    /// same classes in the same order.</summary>
     /// <value>The default is <c>nano</c>, the small model that comes with the library.</value>
     public string Model { get; init; } = "nano";
+
+    /// <summary>For a model of the Hugging Face hub: a branch, a tag or a commit.</summary>
+    /// <value>The default, null, means that in <see cref="Model"/>, or main.</value>
+    public string? Revision { get; init; }
+
+    /// <summary>Whether a model of the Hugging Face hub is taken from the cache only.</summary>
+    /// <value>The default, false, means that the environment decides (<c>HF_HUB_OFFLINE</c>).</value>
+    public bool Offline { get; init; }
 
     /// <summary>The sizes of a new model with random weights, which is trained from scratch in place of <see cref="Model"/>.</summary>
     /// <value>The default, null, means that the training starts from <see cref="Model"/>.</value>

@@ -74,7 +74,7 @@ public sealed class SiglipImageClassificationTrainer : IEstimator<SiglipImageCla
         _host = environment.Register(nameof(SiglipImageClassificationTrainer));
         (_labelColumnName, _options) = (labelColumnName, options);
         bool isPooled = options.Training.ClassifierInput == SiglipClassifierInput.Pooled;
-        _settings = new FeaturizerSettings
+        var settings = new FeaturizerSettings
         {
             InputColumnName = imageColumnName,
             Columns = [new(options.ScoreColumnName, isPooled ? SiglipOutputKind.PooledEmbedding : SiglipOutputKind.MeanPatchEmbedding)],
@@ -84,9 +84,9 @@ public sealed class SiglipImageClassificationTrainer : IEstimator<SiglipImageCla
             BadImages = options.BadImages,
             ApplyExifOrientation = options.ApplyExifOrientation,
         };
-        _settings.Validate();
+        settings.Validate();
         var device = ComputeDevice.From(options, environment);
-        CheckModel();
+        _settings = settings with { Model = CheckModel(settings) };
         _device = device.Resolve(_host);
     }
 
@@ -168,30 +168,31 @@ public sealed class SiglipImageClassificationTrainer : IEstimator<SiglipImageCla
             throw new ArgumentException("MimeticInitialization is for a new model, and Config is not set; set it, too.");
     }
 
-    // Before anything is read: that the model can be trained, and used afterwards.
-    private void CheckModel()
+    // Before anything is read: that the model can be trained, and used afterwards. Returns the name by which this one is found again.
+    private string CheckModel(FeaturizerSettings settings)
     {
         if (_options.Config is { } config)
         {
             config.Validate();
-            CheckModel(config, ProcessorOf(config), "Config");
-            return;
+            CheckModel(settings, config, ProcessorOf(config), "Config");
+            return settings.Model;
         }
 
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_options.Model);
+        using SiglipCheckpoint checkpoint = CheckpointLoading.Open(_host, settings.Model, _options.Revision, _options.Offline);
         (SiglipVisionConfigBase vision, SiglipImageProcessorConfigBase processorConfig) = (checkpoint.Config, checkpoint.ProcessorConfig);
         if (_options.ImageSize is { } size && (vision, processorConfig) is (SiglipVisionConfig fixedSize, SiglipImageProcessorConfig processor))
             (vision, processorConfig) = (fixedSize with { ImageSize = size }, processor with { Height = size, Width = size });
         vision.Validate();
-        CheckModel(vision, processorConfig, checkpoint.Source);
+        CheckModel(settings, vision, processorConfig, checkpoint.Source);
+        return checkpoint.Snapshot?.PinnedName ?? settings.Model;
     }
 
-    private void CheckModel(SiglipVisionConfigBase config, SiglipImageProcessorConfigBase processorConfig, string source)
+    private void CheckModel(FeaturizerSettings settings, SiglipVisionConfigBase config, SiglipImageProcessorConfigBase processorConfig, string source)
     {
         if (config is not SiglipVisionConfig fixedSize)
             throw new ArgumentException($"'{source}' has variable resolution (NaFlex), which cannot be fine-tuned; train a classifier on its embeddings instead: "
                 + "SiglipFeaturizeImage, then a trainer such as LbfgsMaximumEntropy.");
-        CheckpointLoading.Check(_settings, config, processorConfig, source);
+        CheckpointLoading.Check(settings, config, processorConfig, source);
         TrainingStep.CheckFit(fixedSize, _options.Training);
     }
 
@@ -248,7 +249,7 @@ public sealed class SiglipImageClassificationTrainer : IEstimator<SiglipImageCla
                 return (model, ProcessorOf(config));
             }
 
-            using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_options.Model);
+            using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model, offline: _options.Offline);
             int size = _options.ImageSize ?? ((SiglipVisionConfig)checkpoint.Config).ImageSize;
             bool hasClassifier = checkpoint.Labels?.SequenceEqual(labels) ?? false;
             SiglipForImageClassification loaded = hasClassifier ? checkpoint.LoadForImageClassification(size) : checkpoint.LoadForImageClassification(labels, size);

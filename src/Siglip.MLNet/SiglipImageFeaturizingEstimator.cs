@@ -61,6 +61,7 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
 {
     private readonly IHost _host;
     private readonly FeaturizerSettings _settings;
+    private readonly bool _offline;
     private readonly string _device;
     private readonly CancellationToken _cancellationToken;
 
@@ -74,10 +75,12 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
     internal SiglipImageFeaturizingEstimator(IHostEnvironment environment, SiglipImageFeaturizingOptions options)
     {
         _host = environment.Register(nameof(SiglipImageFeaturizingEstimator));
-        _settings = FeaturizerSettings.From(options);
+        FeaturizerSettings settings = FeaturizerSettings.From(options);
         _cancellationToken = options.CancellationToken;
         var device = ComputeDevice.From(options, environment);
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model);
+        using SiglipCheckpoint checkpoint = CheckpointLoading.Open(_host, settings.Model, options.Revision, options.Offline);
+        _settings = settings with { Model = checkpoint.Snapshot?.PinnedName ?? settings.Model }; // what is checked here is what Fit loads
+        _offline = options.Offline || checkpoint.Snapshot?.Note is not null; // a hub that did not answer is not asked again
         CheckpointLoading.Check(_settings, checkpoint);
         _device = device.Resolve(_host);
     }
@@ -89,7 +92,7 @@ public sealed class SiglipImageFeaturizingEstimator : IEstimator<SiglipImageFeat
     public SiglipImageFeaturizingTransformer Fit(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model);
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(_settings.Model, offline: _offline);
         _ = new FeaturizedSchema(input.Schema, _settings, CheckpointLoading.Check(_settings, checkpoint)); // before the weights are loaded
         return CheckpointLoading.Load(_host, _settings, _device, checkpoint, _settings.EmbedWeights ? null : checkpoint.ComputeSha256(),
             _cancellationToken);

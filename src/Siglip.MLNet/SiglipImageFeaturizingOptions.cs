@@ -17,10 +17,18 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>At least one.</value>
     public IDictionary<string, SiglipOutputKind> Columns { get; init; } = new OrderedDictionary<string, SiglipOutputKind>();
 
-    /// <summary>The checkpoint: a folder with config.json, preprocessor_config.json and model.safetensors, or <c>nano</c>.
-    /// A saved model with weights holds only the folder's own name.</summary>
+    /// <summary>The checkpoint: a folder with config.json, preprocessor_config.json and model.safetensors; a model of the Hugging Face hub by its id, such as
+    /// google/siglip2-base-patch16-224; or <c>nano</c>. A saved model with weights holds only the folder's own name.</summary>
     /// <value>The default is <c>nano</c>, the small model that comes with the library.</value>
     public string Model { get; init; } = "nano";
+
+    /// <summary>For a model of the Hugging Face hub: a branch, a tag or a commit. A saved model without weights holds the commit that it was then.</summary>
+    /// <value>The default, null, means that in <see cref="Model"/>, or main.</value>
+    public string? Revision { get; init; }
+
+    /// <summary>Whether a model of the Hugging Face hub is taken from the cache only. It is not part of a saved model.</summary>
+    /// <value>The default, false, means that the environment decides (<c>HF_HUB_OFFLINE</c>).</value>
+    public bool Offline { get; init; }
 
     /// <summary>The folder that relative paths in a text column start from. A saved model holds it as it is given here, so leave it null, or
     /// give a relative one, for a model that goes to other machines.</summary>
@@ -51,8 +59,9 @@ public sealed record SiglipImageFeaturizingOptions
     /// <value>The default is <see cref="BadImageHandling.Throw"/>.</value>
     public BadImageHandling BadImages { get; init; }
 
-    /// <summary>Whether a saved model holds the weights. Otherwise it holds <see cref="Model"/> as it is given here, with the SHA-256 of the
-    /// weights, and loading fails unless the checkpoint is there with the same weights, configuration and preprocessing.</summary>
+    /// <summary>Whether a saved model holds the weights. Otherwise it holds <see cref="Model"/> as it is given here (of a model of the Hugging
+    /// Face hub with its commit), with the SHA-256 of the weights, and loading fails unless the checkpoint is there, or can be fetched, with the same weights,
+    /// configuration and preprocessing.</summary>
     /// <value>The default is true.</value>
     public bool EmbedWeights { get; init; } = true;
 

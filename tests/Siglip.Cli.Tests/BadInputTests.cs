@@ -63,7 +63,7 @@ public sealed class BadInputTests
         byte[] goodWeights = File.ReadAllBytes(weights);
 
         Train("gone").Failed("gone' does not exist");
-        Train("google/siglip-base-patch16-224").Failed("copy its files config.json, preprocessor_config.json and model.safetensors into a folder");
+        Train("google/siglip-base-patch16-224").Failed("'google/siglip-base-patch16-224@main' is not in the cache");
 
         File.Delete(config);
         Train("checkpoint").Failed("config.json' does not exist");

@@ -248,7 +248,7 @@ public sealed class CheckpointVerbTests
         string[] rows = Rows(SiglipProcess.Run(folder.Path, "info", "google/siglip2-so400m-patch16-naflex").Succeeded());
         CollectionAssert.IsSubsetOf((string[])
         [
-            "checkpoint: google/siglip2-so400m-patch16-naflex", "weights: not here: copy config.json, preprocessor_config.json and model.safetensors",
+            "checkpoint: google/siglip2-so400m-patch16-naflex", "weights: not here; to fetch them: siglip download google/siglip2-so400m-patch16-naflex",
             "architecture: Siglip2VisionModel, variable resolution (NaFlex)", "image: any size, 3 channels", "parameters: 427,888,064 in the vision tower",
             "preprocessing: bilinear resizing to at most 256 patches of 16 x 16 pixels, grey levels / 255, mean 0.5, std 0.5",
             "embeddings: pooled [1152], mean [1152], patches [256, 1152] at most",

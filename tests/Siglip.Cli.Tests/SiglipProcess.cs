@@ -14,7 +14,7 @@ internal sealed class SiglipProcess : IDisposable
 
     private static readonly string Siglip = Path.Combine(AppContext.BaseDirectory, "siglip.dll");
 
-    private SiglipProcess(string folder, string program, string[] arguments)
+    private SiglipProcess(string folder, string program, string[] arguments, params (string Name, string? Value)[] variables)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
@@ -22,6 +22,8 @@ internal sealed class SiglipProcess : IDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        foreach ((string name, string? value) in variables)
+            start.Environment[name] = value;
         _process = Process.Start(start)!;
         _output = _process.StandardOutput.ReadToEndAsync();
         _errorsRead = ReadErrorsAsync();
@@ -35,9 +37,16 @@ internal sealed class SiglipProcess : IDisposable
 
     public static SiglipProcess Start(string folder, params string[] arguments) => new(folder, "dotnet", [Siglip, .. arguments]);
 
+    /// <summary>Starts it with variables of its own.</summary>
+    public static SiglipProcess Start(string folder, (string Name, string? Value)[] variables, params string[] arguments) =>
+        new(folder, "dotnet", [Siglip, .. arguments], variables);
+
     /// <summary>Starts it so that <see cref="FillDisk"/> makes writing fail with an error, not with a signal.</summary>
-    public static SiglipProcess StartWithoutFileSizeSignal(string folder, params string[] arguments) =>
-        new(folder, "bash", ["-c", "trap '' XFSZ; DOTNET_EnableWriteXorExecute=0 exec dotnet \"$@\"", "bash", Siglip, .. arguments]);
+    public static SiglipProcess StartWithoutFileSizeSignal(string folder, params string[] arguments) => StartWithoutFileSizeSignal(folder, [], arguments);
+
+    /// <inheritdoc cref="StartWithoutFileSizeSignal(string, string[])"/>
+    public static SiglipProcess StartWithoutFileSizeSignal(string folder, (string Name, string? Value)[] variables, params string[] arguments) =>
+        new(folder, "bash", ["-c", "trap '' XFSZ; DOTNET_EnableWriteXorExecute=0 exec dotnet \"$@\"", "bash", Siglip, .. arguments], variables);
 
     /// <summary>From now on no file can be larger than this, as on a disk that is nearly full.</summary>
     public void FillDisk(int bytes) => Process.Start("prlimit", [$"--pid={_process.Id}", $"--fsize={bytes}:{bytes}"]).WaitForExit();

@@ -1,3 +1,5 @@
+using Siglip.Core.Tests;
+
 namespace Siglip.Documentation.Tests;
 
 /// <summary>What the documentation shows is a program, which runs at the top of the repository and prints what it says.</summary>
@@ -6,6 +8,8 @@ namespace Siglip.Documentation.Tests;
 public sealed class DocumentationTests
 {
     private static string PagesFolder { get; } = Path.Combine(AppContext.BaseDirectory, "pages");
+
+    private static string Nano { get; } = Path.Combine(AppContext.BaseDirectory, "nano");
 
     private static string Repository { get; } = Path.Combine(AppContext.BaseDirectory, "repository");
 
@@ -23,6 +27,8 @@ public sealed class DocumentationTests
         try
         {
             CopyRepository(folder);
+            PythonCache.Write(Path.Combine(folder, "hub"), "google/siglip2-base-patch16-224", new string('0', 40), PlayRepository.FilesOf(Nano)); // a small one under the name
+            using var cache = new HubVariables(("HF_HUB_CACHE", Path.Combine(folder, "hub")));
             SampleProgram.Run(MarkdownPage.Parse(page, File.ReadAllText(Path.Combine(PagesFolder, page))), folder);
         }
         finally

@@ -34,6 +34,23 @@ public sealed class SiglipEmbeddingGeneratorTests
     }
 
     [TestMethod]
+    public void A_model_of_the_hub_is_called_by_its_id()
+    {
+        string cache = Directory.CreateTempSubdirectory("siglip-hub-").FullName;
+        try
+        {
+            PythonCache.Write(cache, "test/tiny", new string('1', 40), PlayRepository.FilesOf(Model("vision_only")));
+            using var variables = new HubVariables(("HF_HUB_CACHE", cache));
+            using var generator = new SiglipEmbeddingGenerator("test/tiny", new SiglipImageEmbedderOptions { Revision = "main" });
+            Assert.AreEqual("test/tiny", ((EmbeddingGeneratorMetadata)((IEmbeddingGenerator)generator).GetService(typeof(EmbeddingGeneratorMetadata))!).DefaultModelId);
+        }
+        finally
+        {
+            Directory.Delete(cache, recursive: true);
+        }
+    }
+
+    [TestMethod]
     public async Task A_data_URI_gives_the_embedding_of_its_bytes()
     {
         using var generator = new SiglipEmbeddingGenerator("nano");

@@ -20,12 +20,12 @@ internal sealed class CheckpointClassifier : IImageClassifier
     /// <inheritdoc/>
     public IReadOnlyList<string> Labels => _model.Labels;
 
-    public static CheckpointClassifier Load(string model, string deviceName, CheckpointSettings settings)
+    public static CheckpointClassifier Load(string model, string deviceName, CheckpointSettings settings, CancellationToken cancellationToken)
     {
         Device device = TorchDevice.Find(deviceName);
         SiglipPrecision precision = settings.Precision ?? SiglipPrecision.Float32;
         precision.CheckDevice(device);
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(NamedModel.Fetch(model, settings.Revision, cancellationToken));
         if (!checkpoint.Tensors.ContainsKey("classifier.weight"))
             throw new InvalidOperationException($"'{checkpoint.Source}' has no classifier; train one on its embeddings: "
                 + CommandText.Of("train", "FOLDER", "--model", model, "--output", "model.zip"));

@@ -49,6 +49,7 @@ internal sealed class CheckpointDescription
         return
         [
             ["source", _checkpoint.Source],
+            .. _checkpoint.Snapshot is { } snapshot ? [["folder", snapshot.Folder]] : (string[][])[],
             ["kind", KindInWords],
             ["architecture", $"{Architecture}, {ModelDescription.Resolution(config)}"],
             .. Listed("", sameAs.Select(id => $"as {id}")),
@@ -90,6 +91,7 @@ internal sealed class CheckpointDescription
         })]);
         json["not_used"] = _unused.Length;
         json["sha256"] = _checkpoint.ComputeSha256();
+        json["folder"] = _checkpoint.Snapshot?.Folder;
         json["error"] = Fault?.Message;
         return json;
     }

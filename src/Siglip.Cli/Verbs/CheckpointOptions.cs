@@ -4,7 +4,7 @@ using Siglip.Core;
 
 namespace Siglip.Cli;
 
-/// <summary>The options that say how a checkpoint computes. A verb adds those that it has.</summary>
+/// <summary>The options that say which version of a checkpoint computes, and how. A verb adds those that it has.</summary>
 internal sealed class CheckpointOptions
 {
     public CheckpointOptions()
@@ -15,6 +15,8 @@ internal sealed class CheckpointOptions
             + $" and at most {RgbImage.MaxPixels} pixels in all");
         MaxNumPatches.Within(1, Siglip2ImageProcessorConfig.MaxPatches);
     }
+
+    public Option<string?> Revision { get; } = CommonOptions.Revision();
 
     public Option<string?> Precision { get; } = new("--precision")
     {
@@ -51,6 +53,7 @@ internal sealed class CheckpointOptions
     /// <summary>What the command line says; the default for options that the verb does not have.</summary>
     public CheckpointSettings Read(ParseResult parsed) => new()
     {
+        Revision = parsed.GetValue(Revision),
         Precision = CommonOptions.PrecisionOf(parsed.GetValue(Precision)),
         ImageBackend = parsed.GetValue(ImageBackend) is { } backend ? Enum.Parse<SiglipImageBackend>(backend, ignoreCase: true) : null,
         ImageSize = ParseSize(parsed.GetValue(ImageSize)),

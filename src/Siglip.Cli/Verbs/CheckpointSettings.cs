@@ -2,9 +2,12 @@ using Siglip.Core;
 
 namespace Siglip.Cli;
 
-/// <summary>How a checkpoint is to compute: the values of <see cref="CheckpointOptions"/>.</summary>
+/// <summary>Which version of a checkpoint is to compute, and how: the values of <see cref="CheckpointOptions"/>.</summary>
 internal sealed record CheckpointSettings
 {
+    /// <summary>Of a model of the Hugging Face hub; null unless given.</summary>
+    public string? Revision { get; init; }
+
     /// <summary>Null unless given.</summary>
     public SiglipPrecision? Precision { get; init; }
 
@@ -46,7 +49,8 @@ internal sealed record CheckpointSettings
     /// <exception cref="ArgumentException">Something is.</exception>
     public void CheckNone(string model)
     {
-        string? given = Precision is not null ? "--precision"
+        string? given = Revision is not null ? "--revision"
+            : Precision is not null ? "--precision"
             : ImageBackend is not null ? "--image-backend"
             : ImageSize is not null ? "--image-size"
             : InterpolatePositionEncoding ? "--interpolate-pos-encoding"

@@ -12,9 +12,19 @@ internal static class CommonOptions
     /// <summary>The option of all verbs that compute.</summary>
     public const string DeviceName = "--device";
 
+    /// <summary>The option of all verbs that keeps them away from the hub.</summary>
+    public static Option<bool> Offline { get; } = new("--offline")
+    {
+        Description = "Take models of the Hugging Face hub from the cache only.",
+        Recursive = true,
+    };
+
+    public static Option<string?> Revision() => new("--revision") { Description = "Of a model of the Hugging Face hub: a branch, a tag or a commit instead of main." };
+
     public static Option<string> Model() => new("--model")
     {
-        Description = "The checkpoint: a folder with config.json, preprocessor_config.json and model.safetensors, or nano, the bundled model.",
+        Description = "The checkpoint: a folder with config.json, preprocessor_config.json and model.safetensors; a model of the Hugging Face hub by its id, such as "
+            + "google/siglip2-base-patch16-224; or nano, the bundled model.",
         DefaultValueFactory = _ => "nano",
     };
 

@@ -31,7 +31,7 @@ internal static class EmbedVerb
 
         var command = new Command("embed", "Turn images into embeddings.")
         {
-            inputs, output, paths, kind, model, batchSize, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
+            inputs, output, paths, kind, model, checkpoint.Revision, batchSize, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
             checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, checkpoint.FastDecode, normalize, onError, shard,
         };
         command.SetAction(async (parsed, cancellationToken) => await RunAsync(
@@ -71,7 +71,7 @@ internal static class EmbedVerb
         StagedFiles.CheckWritable(output);
         if (pathsOutput is not null)
             StagedFiles.CheckWritable(pathsOutput);
-        using SiglipImageEmbedder embedder = Load(model, settings, options);
+        using SiglipImageEmbedder embedder = Load(model, settings, options, cancellationToken);
         bool patches = embedder.Output == SiglipEmbeddingOutputs.PatchEmbeddings;
         string? shapesOutput = patches && extension == ".npy" && embedder.Config is Siglip2VisionConfig ? SpatialShapesWriter.PathBeside(output) : null;
         if (shapesOutput is not null)
@@ -123,9 +123,9 @@ internal static class EmbedVerb
         return CommandLineRunner.ReportFailed(failed, files.Count);
     }
 
-    private static SiglipImageEmbedder Load(string model, CheckpointSettings settings, SiglipImageEmbedderOptions options)
+    private static SiglipImageEmbedder Load(string model, CheckpointSettings settings, SiglipImageEmbedderOptions options, CancellationToken cancellationToken)
     {
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(NamedModel.Fetch(model, settings.Revision, cancellationToken));
         settings.CheckFit(checkpoint.Config);
         return SiglipImageEmbedder.Load(checkpoint, options);
     }

@@ -10,14 +10,14 @@ internal static class EvaluateVerb
 {
     public static Command Create()
     {
-        var model = new Argument<string>("MODEL") { Description = "A model written by siglip train, or a checkpoint's folder with a classifier, or nano." };
+        var model = new Argument<string>("MODEL") { Description = "A model written by siglip train, or a checkpoint with a classifier: a folder, the id of a model of the Hugging Face hub, or nano." };
         var folder = new Argument<string>("FOLDER") { Description = "The images, in one folder per class, with names that the model knows; or CIFAR-10's cifar-10-batches-bin, of which the test batch is measured." };
         Option<string> device = CommonOptions.Device();
         var checkpoint = new CheckpointOptions();
         Option<bool> json = CommonOptions.Json();
         var command = new Command("evaluate", "Measure a trained model on images whose classes are known.")
         {
-            model, folder, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
+            model, folder, checkpoint.Revision, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
         };
         command.SetAction((parsed, cancellationToken) =>
             Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(folder), parsed.GetRequiredValue(device), checkpoint.Read(parsed),
@@ -27,7 +27,7 @@ internal static class EvaluateVerb
 
     private static int Run(string modelPath, string folder, string device, CheckpointSettings settings, bool json, CancellationToken cancellationToken)
     {
-        using IImageClassifier classifier = ImageClassifier.Load(modelPath, device, settings);
+        using IImageClassifier classifier = ImageClassifier.Load(modelPath, device, settings, cancellationToken);
         ILabeledImages images = ImageInputs.OpenToMeasure(folder);
         string[] unknown = [.. images.Labels.Except(classifier.Labels)];
         if (unknown.Length > 0)

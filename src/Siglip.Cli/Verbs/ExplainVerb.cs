@@ -25,7 +25,7 @@ internal static class ExplainVerb
         Option<bool> json = CommonOptions.Json();
         var command = new Command("explain", "Show what a model sees: patches, attention, embeddings, and why it gives a label.")
         {
-            image, output, model, patch, label, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
+            image, output, model, checkpoint.Revision, patch, label, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
             checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, json,
         };
         command.SetAction((parsed, cancellationToken) =>
@@ -34,7 +34,7 @@ internal static class ExplainVerb
             CheckpointSettings settings = checkpoint.Read(parsed);
             StagedFiles.CheckFolderWritable(folder);
             if (!Directory.Exists(input))
-                return Task.FromResult(ExplainImage(input, folder, name, ParsePatch(parsed.GetValue(patch)), parsed.GetValue(label), parsed.GetRequiredValue(device), settings, parsed.GetValue(json)));
+                return Task.FromResult(ExplainImage(input, folder, name, ParsePatch(parsed.GetValue(patch)), parsed.GetValue(label), parsed.GetRequiredValue(device), settings, parsed.GetValue(json), cancellationToken));
             if ((parsed.GetValue(patch) is null ? parsed.GetValue(label) is null ? null : label.Name : patch.Name) is { } ofImage)
                 throw new ArgumentException($"{ofImage} is for one image, and '{input}' is a folder; leave the option out, or name an image.");
             return Task.FromResult(MapFolder(input, folder, name, parsed.GetRequiredValue(device), settings, parsed.GetValue(json), cancellationToken));
@@ -43,9 +43,9 @@ internal static class ExplainVerb
     }
 
     private static int ExplainImage(
-        string image, string folder, string model, (int Row, int Column)? patch, string? label, string device, CheckpointSettings settings, bool json)
+        string image, string folder, string model, (int Row, int Column)? patch, string? label, string device, CheckpointSettings settings, bool json, CancellationToken cancellationToken)
     {
-        using SiglipExplainer explainer = LoadExplainer(model, device, settings);
+        using SiglipExplainer explainer = LoadExplainer(model, device, settings, cancellationToken);
         if (label is not null && explainer.Labels is null)
             throw new ArgumentException($"--label is '{label}', but '{model}' has no classifier; leave the option out, or name a model with a classifier, such as one written by siglip train.");
         SiglipExplanation explanation = explainer.Explain(image);
@@ -62,7 +62,7 @@ internal static class ExplainVerb
         return CommandLineRunner.Success;
     }
 
-    private static SiglipExplainer LoadExplainer(string model, string device, CheckpointSettings settings)
+    private static SiglipExplainer LoadExplainer(string model, string device, CheckpointSettings settings, CancellationToken cancellationToken)
     {
         if (File.Exists(model))
         {
@@ -71,7 +71,7 @@ internal static class ExplainVerb
             return saved.CreateExplainer(model);
         }
 
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(NamedModel.Fetch(model, settings.Revision, cancellationToken));
         settings.CheckFit(checkpoint.Config);
         return SiglipExplainer.Load(checkpoint, settings.ToEmbedderOptions() with { Device = device });
     }
@@ -108,7 +108,7 @@ internal static class ExplainVerb
         if (File.Exists(model))
             throw new ArgumentException($"'{model}' is a saved ML.NET model; a map of a folder is made with a checkpoint: name its folder, or nano.");
         ImageFolderDataset dataset = ImageInputs.OpenDataset(folder, minimumClasses: 1);
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(NamedModel.Fetch(model, settings.Revision, cancellationToken));
         settings.CheckFit(checkpoint.Config);
         using SiglipImageEmbedder embedder = SiglipImageEmbedder.Load(checkpoint, settings.ToEmbedderOptions() with { Device = device, BadImagesAreMissing = true });
 

@@ -10,7 +10,7 @@ internal static class ExportOnnxVerb
 {
     public static Command Create()
     {
-        var model = new Argument<string>("MODEL") { Description = "The checkpoint: a folder with config.json, preprocessor_config.json and model.safetensors, or nano, the bundled model." };
+        var model = new Argument<string>("MODEL") { Description = "The checkpoint: a folder with config.json, preprocessor_config.json and model.safetensors; the id of a model of the Hugging Face hub; or nano, the bundled model." };
         var output = new Option<string>("--output") { Description = $"The .onnx file. Weights of more than 2 GB are in a second file beside it, NAME.onnx{OnnxFile.DataSuffix}.", Required = true };
         var precision = new Option<string>("--precision")
         {
@@ -25,7 +25,7 @@ internal static class ExportOnnxVerb
 
         var command = new Command("export-onnx", "Write a checkpoint as an ONNX file.")
         {
-            model, output, precision, classifier, externalData, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, json,
+            model, checkpoint.Revision, output, precision, classifier, externalData, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, json,
         };
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(model), parsed.GetRequiredValue(output), parsed.GetValue(classifier), checkpoint.Read(parsed),
@@ -44,7 +44,7 @@ internal static class ExportOnnxVerb
         if (!Path.GetExtension(output).Equals(".onnx", StringComparison.OrdinalIgnoreCase))
             throw new ArgumentException($"The output '{output}' ends in '{Path.GetExtension(output)}', expected .onnx.");
         StagedFiles.CheckWritable(output);
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(NamedModel.Fetch(model, settings.Revision, cancellationToken));
         if (checkpoint.Config is SiglipVisionConfig)
             settings.CheckFit(checkpoint.Config);
         options = options with { ImageHeight = settings.ImageSize?.Height, ImageWidth = settings.ImageSize?.Width };

@@ -28,9 +28,11 @@ internal sealed class FinetuneVerb
 
     private readonly Option<string?> _model = new("--model")
     {
-        HelpName = "FOLDER",
-        Description = "A checkpoint's folder, or nano: its vision transformer is trained further, with a new classifier unless it has one for the same classes.",
+        HelpName = "MODEL",
+        Description = "A checkpoint's folder, the id of a model of the Hugging Face hub, or nano: its vision transformer is trained further, with a new classifier unless it has one for the same classes.",
     };
+
+    private readonly Option<string?> _revision = CommonOptions.Revision();
 
     private readonly Option<string?> _initialization = new Option<string?>("--initialization")
     {
@@ -95,7 +97,7 @@ internal sealed class FinetuneVerb
         var command = new Command("finetune", "Train a vision transformer and its classifier on folders of images.") { verb._folder };
         GroupedHelp.Add(command,
         [
-            new("Where it starts", [verb._model, verb._config, verb._initialization, verb._imageSize]),
+            new("Where it starts", [verb._model, verb._revision, verb._config, verb._initialization, verb._imageSize]),
             new("Images", [verb._validation, verb._validationShare, verb._skipBadImages]),
             new("Output", [verb._output, verb._overwrite, verb._resume, verb._stateInterval, verb._metricsInterval, verb._dtype]),
             .. verb._training.Groups,
@@ -112,6 +114,8 @@ internal sealed class FinetuneVerb
             result.AddError(fromConfig ? "--config and --model are given; name one of them, not both." : "One of --config and --model is needed: where the training starts.");
         if (result.GetValue(_initialization) is not null && !fromConfig)
             result.AddError("--initialization is for --config; the weights of a checkpoint are its own: leave it out.");
+        if (result.GetValue(_revision) is not null && fromConfig)
+            result.AddError("--revision is for --model; leave it out.");
         if (result.GetValue(_resume) && result.GetValue(_overwrite))
             result.AddError("--resume and --overwrite are given; name one of them, not both.");
         _training.Validate(result);
@@ -146,7 +150,7 @@ internal sealed class FinetuneVerb
         torch.manual_seed(options.Seed);
         (SiglipForImageClassification model, SiglipImageProcessorConfig processor) = architecture is { } scratch
             ? (new SiglipForImageClassification(scratch.Config, training.Labels), scratch.Processor)
-            : FromCheckpoint(parsed.GetValue(_model)!, training.Labels, parsed.GetValue(_imageSize));
+            : FromCheckpoint(NamedModel.Fetch(parsed.GetValue(_model)!, parsed.GetValue(_revision), cancellationToken), training.Labels, parsed.GetValue(_imageSize));
         using SiglipForImageClassification ownedModel = model;
         if (parsed.GetValue(_initialization) == "mimetic")
             model.InitializeMimetic();

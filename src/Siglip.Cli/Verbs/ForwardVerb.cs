@@ -32,7 +32,7 @@ internal static class ForwardVerb
 
         var command = new Command("forward", "Run pixel values through the model.")
         {
-            input, output, model, device, checkpoint.Precision, checkpoint.InterpolatePositionEncoding, hiddenStates, attentions, expected,
+            input, output, model, checkpoint.Revision, device, checkpoint.Precision, checkpoint.InterpolatePositionEncoding, hiddenStates, attentions, expected,
             tolerance,
         };
         command.Validators.Add(result =>
@@ -61,7 +61,7 @@ internal static class ForwardVerb
         StagedFiles.CheckWritable(outputPath);
         Device device = TorchDevice.Find(deviceName);
         using SafetensorsFile input = SafetensorsFile.Open(inputPath);
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(modelName);
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(NamedModel.Fetch(modelName, settings.Revision, cancellationToken));
         settings.CheckFit(checkpoint.Config);
         bool naFlex = checkpoint.Config is Siglip2VisionConfig;
         CheckTensors(input, inputPath, naFlex);

@@ -11,12 +11,13 @@ internal static class InfoVerb
     {
         var model = new Argument<string?>("MODEL")
         {
-            Description = "The folder of a checkpoint, nano, or the name of a known checkpoint on the Hugging Face hub, of which the architecture is shown.",
+            Description = "The folder of a checkpoint, nano, or the id of a model of the Hugging Face hub; of a known one that is not in the cache the architecture is shown.",
             Arity = ArgumentArity.ZeroOrOne,
         };
         var variants = new Option<bool>("--variants") { Description = "List the known checkpoints of the Hugging Face hub; no MODEL then." };
+        Option<string?> revision = CommonOptions.Revision();
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("info", "Say what a checkpoint holds, and what of it is missing or unexpected.") { model, variants, json };
+        var command = new Command("info", "Say what a checkpoint holds, and what of it is missing or unexpected.") { model, revision, variants, json };
         command.Validators.Add(result =>
         {
             if (result.GetValue(variants) == result.GetValue(model) is not null)
@@ -24,15 +25,16 @@ internal static class InfoVerb
                     ? "MODEL and --variants are given; name one of them, not both."
                     : "One of MODEL and --variants is needed: what to show.");
         });
-        command.SetAction(parsed =>
+        command.SetAction((parsed, cancellationToken) =>
         {
+            string? wanted = parsed.GetValue(revision);
             if (parsed.GetValue(model) is not { } name)
                 ShowVariants(parsed.GetValue(json));
-            else if (!Directory.Exists(name) && SiglipVariants.TryFind(name) is { } variant)
+            else if (!Directory.Exists(name) && wanted is null && SiglipVariants.TryFind(name) is { } variant && new HuggingFaceHub().FindCached(HubModel.Find(name)!) is null)
                 ShowVariant(variant, parsed.GetValue(json));
             else
-                ShowCheckpoint(name, parsed.GetValue(json));
-            return CommandLineRunner.Success;
+                ShowCheckpoint(NamedModel.Fetch(name, wanted, cancellationToken), parsed.GetValue(json));
+            return Task.FromResult(CommandLineRunner.Success);
         });
         return command;
     }
@@ -64,8 +66,7 @@ internal static class InfoVerb
         Results.WriteTable(["", ""],
         [
             ["checkpoint", variant.HubId],
-            ["weights", "not here: copy config.json, preprocessor_config.json and model.safetensors"],
-            ["", "from its page on the Hugging Face hub into a folder, and name that folder"],
+            ["weights", $"not here; to fetch them: {CommandText.Of("download", variant.HubId)}"],
             ["architecture", $"{variant.Config.Architecture}, {ModelDescription.Resolution(variant.Config)}"],
             .. ModelDescription.Sizes(variant.Config),
             ["parameters", ModelDescription.Invariant($"{variant.ParameterCount:N0} in the vision tower")],

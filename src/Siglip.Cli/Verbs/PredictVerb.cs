@@ -12,14 +12,14 @@ internal static class PredictVerb
 
     public static Command Create()
     {
-        var model = new Argument<string>("MODEL") { Description = "A model written by siglip train, or a checkpoint's folder with a classifier, or nano." };
+        var model = new Argument<string>("MODEL") { Description = "A model written by siglip train, or a checkpoint with a classifier: a folder, the id of a model of the Hugging Face hub, or nano." };
         var images = new Argument<string[]>("IMAGE") { Description = "Image files, folders, or @list.txt.", Arity = ArgumentArity.OneOrMore };
         Option<string> device = CommonOptions.Device();
         var checkpoint = new CheckpointOptions();
         Option<bool> json = CommonOptions.Json();
         var command = new Command("predict", "Classify images with a trained model.")
         {
-            model, images, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
+            model, images, checkpoint.Revision, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
         };
         command.SetAction((parsed, cancellationToken) =>
             Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(images), parsed.GetRequiredValue(device), checkpoint.Read(parsed),
@@ -29,7 +29,7 @@ internal static class PredictVerb
 
     private static int Run(string modelPath, string[] inputs, string device, CheckpointSettings settings, bool json, CancellationToken cancellationToken)
     {
-        using IImageClassifier classifier = ImageClassifier.Load(modelPath, device, settings);
+        using IImageClassifier classifier = ImageClassifier.Load(modelPath, device, settings, cancellationToken);
         IReadOnlyList<string> files = ImageInputs.Expand(inputs);
         var failed = new List<string>();
         var rows = new List<string[]>();

@@ -37,7 +37,7 @@ internal static class TrainVerb
 
         var command = new Command("train", "Train an ML.NET classifier on the embeddings of images.")
         {
-            folder, output, model, kind, batchSize, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
+            folder, output, model, checkpoint.Revision, kind, batchSize, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
             checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, checkpoint.FastDecode, heldOut, regularization, seed, cache, json,
         };
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
@@ -56,6 +56,7 @@ internal static class TrainVerb
         (ImageFolderDataset kept, ImageFolderDataset heldOut) = dataset.Split(heldOutShare, seed);
         using var staged = new StagedFiles();
         StagedFiles.CheckWritable(output);
+        model = NamedModel.Fetch(model, settings.Revision, cancellationToken);
 
         var mlContext = new MLContext(seed);
         using SiglipEmbeddingCache? cache = cachePath is null ? null : mlContext.CacheSiglipEmbeddings(new SiglipEmbeddingCacheOptions { Path = cachePath });

@@ -15,10 +15,16 @@ internal static class CheckpointText
 
     public static string Read(Stream stream, string source)
     {
-        if (stream.Length > MaxLength)
-            throw new InvalidDataException(string.Create(
-                CultureInfo.InvariantCulture, $"{source} has {stream.Length:N0} bytes, at most {MaxLength:N0} are allowed; it is no configuration file."));
+        CheckLength(stream.Length, source);
         using var reader = new StreamReader(stream, System.Text.Encoding.UTF8, leaveOpen: true);
         return reader.ReadToEnd();
+    }
+
+    /// <exception cref="InvalidDataException">It is longer than any of them.</exception>
+    public static void CheckLength(long length, string source)
+    {
+        if (length > MaxLength)
+            throw new InvalidDataException(string.Create(
+                CultureInfo.InvariantCulture, $"{source} has {length:N0} bytes, at most {MaxLength:N0} are allowed; it is no configuration file."));
     }
 }

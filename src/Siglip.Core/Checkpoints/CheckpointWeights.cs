@@ -8,7 +8,6 @@ internal sealed class CheckpointWeights : IDisposable
 {
     public const string FileName = "model.safetensors";
     public const string IndexName = "model.safetensors.index.json";
-    private const int MaxShards = 1_000;
 
     private readonly IReadOnlyList<(string Name, SafetensorsFile File)> _files;
     private readonly Dictionary<string, SafetensorsFile> _fileOf = new(StringComparer.Ordinal);
@@ -102,8 +101,6 @@ internal sealed class CheckpointWeights : IDisposable
     private static CheckpointWeights OpenShards(string folder, string path)
     {
         ShardIndex index = ShardIndex.Read(path);
-        if (index.Shards.Length > MaxShards)
-            throw new InvalidDataException($"'{path}' names {index.Shards.Length} files, at most {MaxShards} are allowed.");
         if (Array.Find(index.Shards, shard => !File.Exists(Path.Combine(folder, shard))) is { } missing)
             throw new FileNotFoundException($"The file '{Path.Combine(folder, missing)}' does not exist, but '{path}' names "
                 + "it; fetch it again.",

@@ -10,8 +10,8 @@ internal static class PretrainedFolder
     public static TModel Load<TModel>(string name, SiglipLoadOptions? options, Func<SiglipCheckpoint, SiglipPrecision, TModel> load)
         where TModel : nn.Module
     {
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(name);
         options ??= new SiglipLoadOptions();
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(name, options.Revision, options.Offline);
         Device device = TorchDevice.Find(options.Device);
         TModel model = load(checkpoint, options.Precision);
         try

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Text.Json;
 
 namespace Siglip.Core;
@@ -8,10 +7,7 @@ namespace Siglip.Core;
 /// <remarks>What else it says, such as a <c>total_size</c>, is ignored, as in transformers: the files themselves say what they hold.</remarks>
 internal sealed record ShardIndex(IReadOnlyDictionary<string, string> ShardOf)
 {
-    private static readonly SearchValues<char> NotInNames = SearchValues.Create([.. "/\\:*?\"<>|", .. Enumerable.Range(0, ' ').Select(code => (char)code)]);
-
-    private static readonly string[] WindowsDevices =
-        ["CON", "PRN", "AUX", "NUL", .. Enumerable.Range(0, 10).SelectMany(i => (string[])[$"COM{i}", $"LPT{i}"])];
+    private const int MaxShards = 1_000;
 
     /// <summary>The files, each once, by name.</summary>
     public string[] Shards { get; } = [.. ShardOf.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
@@ -34,12 +30,11 @@ internal sealed record ShardIndex(IReadOnlyDictionary<string, string> ShardOf)
                 throw new InvalidDataException($"'{path}' names tensor '{property.Name}' twice.");
         }
 
-        return new ShardIndex(shardOf);
+        var index = new ShardIndex(shardOf);
+        return index.Shards.Length <= MaxShards
+            ? index
+            : throw new InvalidDataException($"'{path}' names {index.Shards.Length} files, at most {MaxShards} are allowed.");
     }
 
-    // The name comes from whoever made the file: it must not lead out of the folder, nor, on Windows, to a device, which any extension may follow.
-    private static bool IsPlainName(string name) =>
-        name.EndsWith(".safetensors", StringComparison.Ordinal)
-        && !name.AsSpan().ContainsAny(NotInNames)
-        && !WindowsDevices.Contains(name[..name.IndexOf('.', StringComparison.Ordinal)].TrimEnd(' '), StringComparer.OrdinalIgnoreCase);
+    private static bool IsPlainName(string name) => name.EndsWith(".safetensors", StringComparison.Ordinal) && PlainName.IsOne(name);
 }

@@ -9,12 +9,13 @@ public static class Siglip2VisionModelPretrained
     extension(Siglip2VisionModel)
     {
         /// <summary>Loads a vision model with variable resolution (NaFlex).</summary>
-        /// <param name="model">A folder, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
+        /// <param name="model">A folder, the id of a model of the Hugging Face hub, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
         /// <param name="options">Where and how it computes; null for the defaults.</param>
         /// <returns>A model in evaluation mode, which the caller owns.</returns>
-        /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
+        /// <exception cref="FileNotFoundException">There is no such folder or model, or it lacks a file.</exception>
         /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration.</exception>
-        /// <exception cref="ArgumentException">The device does not exist.</exception>
+        /// <exception cref="ArgumentException">The device or the revision does not exist.</exception>
+        /// <exception cref="IOException">A model of the hub cannot be fetched; see <see cref="SiglipCheckpoint.Open"/>.</exception>
         /// <exception cref="InvalidOperationException">The model has fixed resolution, or the device is a GPU, but CUDA is not available.</exception>
         public static Siglip2VisionModel FromPretrained(string model, SiglipLoadOptions? options = null) =>
             PretrainedFolder.Load(model, options, static (checkpoint, precision) => checkpoint.LoadSiglip2VisionModel(precision));

@@ -3,7 +3,6 @@ using System.Reflection;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using System.Text.RegularExpressions;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -15,12 +14,12 @@ namespace Siglip.Core;
 /// <c>preprocessor_config.json</c>. Of a full SigLIP model the vision tower is used.
 /// </summary>
 /// <remarks>Opening it checks names, shapes and types of all tensors against the configuration; no tensor is read before a model is loaded.</remarks>
-public sealed partial class SiglipCheckpoint : IDisposable
+public sealed class SiglipCheckpoint : IDisposable
 {
     /// <summary>The name of the small model that this library contains.</summary>
     public const string Nano = "nano";
 
-    private const string ConfigName = "config.json";
+    internal const string ConfigName = "config.json";
     internal const string PreprocessorName = "preprocessor_config.json";
     internal const string ProcessorName = "processor_config.json";
     private const string ClassifierPrefix = "classifier.";
@@ -55,7 +54,7 @@ public sealed partial class SiglipCheckpoint : IDisposable
     public IReadOnlyList<string>? Labels =>
         field ??= Tensors.TryGetValue(ClassifierWeight, out SafetensorsEntry? classifier) ? CheckpointLabels.Read(ConfigJson, _configSource, classifier) : null;
 
-    /// <summary>The full path of the folder, or <see cref="Nano"/>.</summary>
+    /// <summary>The full path of the folder; <c>org/name@commit</c> of a model of the Hugging Face hub; or <see cref="Nano"/>.</summary>
     public string Source { get; }
 
     /// <summary>The type in which the weights are stored: Float32, Float16 or BFloat16. Models compute in the precision in which they are loaded.</summary>
@@ -65,6 +64,9 @@ public sealed partial class SiglipCheckpoint : IDisposable
     public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _weights.Tensors;
 
     internal string ConfigJson { get; }
+
+    /// <summary>Where the files of a model of the Hugging Face hub are; null for others.</summary>
+    internal HuggingFaceSnapshot? Snapshot { get; private init; }
 
     /// <summary>How the vision tower's tensors differ from those that the configuration asks for: not at all, unless <see cref="Inspect"/> opened it.</summary>
     internal TensorFaults Faults { get; }
@@ -78,35 +80,42 @@ public sealed partial class SiglipCheckpoint : IDisposable
 
     private string PositionIds => _prefix + "embeddings.position_ids"; // a buffer of older versions: the numbers from 0
 
-    /// <summary>Opens a checkpoint.</summary>
-    /// <param name="model">A folder, or <c>nano</c>: the small model that this library contains. A folder of that name is opened as <c>./nano</c>.</param>
-    /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
+    /// <summary>Opens a checkpoint. One of the Hugging Face hub is fetched first, as far as it is not in the cache, which it shares with Python's
+    /// huggingface_hub; <see cref="HuggingFaceHub"/> shows how far that is.</summary>
+    /// <param name="model">A folder; a model of the hub by its id, such as <c>google/siglip2-base-patch16-224</c>, after which a revision may follow
+    /// (<c>org/name@revision</c>); or <c>nano</c>: the small model that this library contains. A folder goes first; one of the name nano is opened as
+    /// <c>./nano</c>.</param>
+    /// <param name="revision">For a model of the hub: a branch, a tag or a commit. The default, null, means that in <paramref name="model"/>, or main.</param>
+    /// <param name="offline">Whether a model of the hub is taken from the cache only. The default, false, means that the environment decides
+    /// (<c>HF_HUB_OFFLINE</c>).</param>
+    /// <exception cref="FileNotFoundException">There is no such folder or model, or it lacks a file.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration; the message lists what is wrong.</exception>
-    public static SiglipCheckpoint Open(string model) => Inspect(model).Fitting();
+    /// <exception cref="ArgumentException">A revision is given, and the model is none of the hub, or has no such revision.</exception>
+    /// <exception cref="UnauthorizedAccessException">The model is gated, and the user's token has no access.</exception>
+    /// <exception cref="IOException">The hub cannot be reached, and the model is not in the cache; or the cache cannot be written to.</exception>
+    public static SiglipCheckpoint Open(string model, string? revision = null, bool offline = false) => Inspect(model, revision, offline).Fitting();
 
     /// <summary>Opens a checkpoint even if the weights do not fit the configuration, to say what is wrong with it: see <see cref="Faults"/>. No model
     /// loads from it then.</summary>
     /// <inheritdoc cref="Open"/>
-    internal static SiglipCheckpoint Inspect(string model)
+    internal static SiglipCheckpoint Inspect(string model, string? revision = null, bool offline = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(model);
+        string folder = Path.GetFullPath(model);
+        bool isLocal = model == Nano || Path.Exists(folder);
+        if (isLocal && revision is not null)
+            throw new ArgumentException($"The revision '{revision}' is for models of the Hugging Face hub, and '{model}' is none; leave the revision out.", nameof(revision));
         if (model == Nano)
             return OpenNano();
-
-        string folder = Path.GetFullPath(model);
         if (Directory.Exists(folder))
             return OpenFolder(Path.TrimEndingDirectorySeparator(folder));
-        if (File.Exists(folder))
+        if (isLocal)
             throw new ArgumentException($"'{folder}' is a file; name the folder with {ConfigName}, {PreprocessorName} and "
                 + $"{CheckpointWeights.FileName} instead.", nameof(model));
-
-        string advice = HubId().IsMatch(model)
-            ? $" If '{model}' is meant as a model of the Hugging Face hub: copy its files {ConfigName}, {PreprocessorName} and "
-                + $"{CheckpointWeights.FileName} "
-                + "into a folder, and name that folder."
-                + (SiglipVariants.TryFind(model) is null ? $" No checkpoint of that name is known; the nearest are {string.Join(", ", SiglipVariants.Nearest(model))}." : "")
-            : $" Name a folder with {ConfigName}, {PreprocessorName} and {CheckpointWeights.FileName}, or '{Nano}'.";
-        throw new FileNotFoundException($"The folder '{folder}' does not exist.{advice}", folder);
+        if (HubModel.Find(model, revision) is { } hubModel)
+            return OpenSnapshot(hubModel, offline, folder);
+        throw new FileNotFoundException($"The folder '{folder}' does not exist. Name a folder with {ConfigName}, {PreprocessorName} and {CheckpointWeights.FileName}, a "
+            + $"model of the Hugging Face hub such as google/siglip2-base-patch16-224, or '{Nano}'.", folder);
     }
 
     /// <summary>Loads the vision model of a checkpoint with fixed resolution; a classifier is ignored.</summary>
@@ -273,7 +282,23 @@ public sealed partial class SiglipCheckpoint : IDisposable
         }
     }
 
-    private static SiglipCheckpoint OpenFolder(string folder)
+    private static SiglipCheckpoint OpenSnapshot(HubModel model, bool offline, string folder)
+    {
+        var options = new HuggingFaceHubOptions();
+        HuggingFaceSnapshot snapshot;
+        try
+        {
+            snapshot = new HuggingFaceHub(options with { Offline = options.Offline || offline }).Download(model);
+        }
+        catch (FileNotFoundException e)
+        {
+            throw new FileNotFoundException($"{e.Message} There is no folder '{folder}' either.", folder, e);
+        }
+
+        return OpenFolder(snapshot.Folder, snapshot);
+    }
+
+    private static SiglipCheckpoint OpenFolder(string folder, HuggingFaceSnapshot? snapshot = null)
     {
         string config = Path.Combine(folder, ConfigName), preprocessor = Path.Combine(folder, PreprocessorName), processor = Path.Combine(folder, ProcessorName);
         string[] needed = [config, preprocessor, processor, Path.Combine(folder, CheckpointWeights.FileName), Path.Combine(folder, CheckpointWeights.IndexName)];
@@ -284,12 +309,13 @@ public sealed partial class SiglipCheckpoint : IDisposable
             throw new FileNotFoundException($"The file '{config}' does not exist. Copy the {ConfigName} that belongs to the "
                 + "weights into the folder.", config);
         if (ImageProcessorOf(processor) is { } settings)
-            return Create(CheckpointText.Read(config), settings, CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{processor}'");
+            return Create(CheckpointText.Read(config), settings, CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{processor}'", snapshot);
         if (!File.Exists(preprocessor))
             throw new FileNotFoundException($"The file '{preprocessor}' does not exist. It says how images are resized and "
                 + "normalized, which decides the numbers: "
                 + "copy the one that belongs to the weights into the folder.", preprocessor);
-        return Create(CheckpointText.Read(config), CheckpointText.Read(preprocessor), CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{preprocessor}'");
+        return Create(CheckpointText.Read(config), CheckpointText.Read(preprocessor), CheckpointWeights.OpenFolder(folder), folder, $"'{config}'", $"'{preprocessor}'",
+            snapshot);
     }
 
     /// <summary>The settings of the image processor in a <c>processor_config.json</c>; null if there is no such file, or nothing of that in it.</summary>
@@ -322,11 +348,12 @@ public sealed partial class SiglipCheckpoint : IDisposable
     private static Stream? Resource(string file) => Assembly.GetExecutingAssembly().GetManifestResourceStream($"models/nano/{file}");
 
     private static SiglipCheckpoint Create(
-        string configJson, string preprocessorJson, CheckpointWeights weights, string source, string configSource, string preprocessorSource)
+        string configJson, string preprocessorJson, CheckpointWeights weights, string source, string configSource, string preprocessorSource,
+        HuggingFaceSnapshot? snapshot = null)
     {
         try
         {
-            return new SiglipCheckpoint(configJson, preprocessorJson, weights, source, configSource, preprocessorSource);
+            return new SiglipCheckpoint(configJson, preprocessorJson, weights, snapshot?.PinnedName ?? source, configSource, preprocessorSource) { Snapshot = snapshot };
         }
         catch
         {
@@ -493,7 +520,4 @@ public sealed partial class SiglipCheckpoint : IDisposable
             + (precision == SiglipPrecision.Float16 && Tensors[name].Dtype != ScalarType.Float16 ? "Load it in Float32, as its values may be too large for Float16; otherwise " : "")
             + "it is damaged, or its training diverged: fetch it again, or take an earlier checkpoint.");
     }
-
-    [GeneratedRegex(@"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
-    private static partial Regex HubId();
 }

@@ -54,7 +54,7 @@ public sealed class SiglipExplainer : IDisposable
         (_tower, _options, _classifier) = (tower, options, classifier);
 
     /// <summary>Loads a model, its preprocessing, and its classifier if it has one.</summary>
-    /// <param name="model">A folder, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
+    /// <param name="model">A folder, <c>nano</c>, or a model of the Hugging Face hub; see <see cref="SiglipCheckpoint.Open"/>.</param>
     /// <param name="options">How images are embedded: device, precision (not Int8) and preprocessing. Null for the defaults. The batch size, the output, fast decoding
     /// and the handling of bad images play no part.</param>
     /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
@@ -63,8 +63,9 @@ public sealed class SiglipExplainer : IDisposable
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
     public static SiglipExplainer FromPretrained(string model, SiglipImageEmbedderOptions? options = null)
     {
-        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
-        return Load(checkpoint, options ?? new SiglipImageEmbedderOptions());
+        options ??= new SiglipImageEmbedderOptions();
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model, options.Revision, options.Offline);
+        return Load(checkpoint, options);
     }
 
     /// <summary>Loads the model of an open checkpoint, with its classifier if it has one.</summary>

@@ -36,7 +36,7 @@ internal static class SavedTransformer
         // *** Binary format ***
         // string: input column
         // int: number of output columns; for each one string: name, int: kind
-        // string: the checkpoint; with embedded weights only the last segment, for messages
+        // string: the checkpoint, of the Hugging Face hub as org/name@commit; with embedded weights only the last segment, for messages
         // string or null: image folder
         // int: batch size
         // bytes: handling of bad images, normalize, apply EXIF orientation, embed weights
@@ -220,7 +220,7 @@ internal static class SavedTransformer
 
     private static SiglipCheckpoint OpenReferenced(string model)
     {
-        if (model != SiglipCheckpoint.Nano && !Path.Exists(model))
+        if (model != SiglipCheckpoint.Nano && !Path.Exists(model) && HubModel.Find(model) is not { IsPinned: true })
             throw new FileNotFoundException($"The model was saved without weights, with a reference to the checkpoint folder '{model}'"
                 + $"{(Path.IsPathRooted(model) ? "" : $", which is looked for in the current directory '{Directory.GetCurrentDirectory()}'")}; it does not exist. "
                 + "Put the checkpoint there, or save the model with EmbedWeights.", Path.GetFullPath(model));
