@@ -14,7 +14,7 @@ internal sealed class SiglipProcess : IDisposable
 
     private static readonly string Siglip = Path.Combine(AppContext.BaseDirectory, "siglip.dll");
 
-    private SiglipProcess(string folder, string program, string[] arguments)
+    private SiglipProcess(string folder, string program, string[] arguments, IReadOnlyDictionary<string, string?>? environment = null)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
@@ -22,6 +22,8 @@ internal sealed class SiglipProcess : IDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        foreach ((string name, string? value) in environment ?? new Dictionary<string, string?>())
+            start.Environment[name] = value;
         _process = Process.Start(start)!;
         _output = _process.StandardOutput.ReadToEndAsync();
         _errorsRead = ReadErrorsAsync();
@@ -30,6 +32,21 @@ internal sealed class SiglipProcess : IDisposable
     public static SiglipResult Run(string folder, params string[] arguments)
     {
         using SiglipProcess process = Start(folder, arguments);
+        return process.Wait();
+    }
+
+    /// <summary>Runs it with other variables in its environment, or without those whose value is null.</summary>
+    public static SiglipResult RunWith(IReadOnlyDictionary<string, string?> environment, string folder, params string[] arguments)
+    {
+        using var process = new SiglipProcess(folder, "dotnet", [Siglip, .. arguments], environment);
+        return process.Wait();
+    }
+
+    /// <summary>Runs it in a terminal of this width, with other variables in its environment; everything that it shows is in the output.</summary>
+    public static SiglipResult RunInTerminal(int columns, IReadOnlyDictionary<string, string?> environment, string folder, params string[] arguments)
+    {
+        string command = $"stty cols {columns} rows 40; exec dotnet {string.Join(' ', arguments.Prepend(Siglip).Select(argument => $"'{argument}'"))}";
+        using var process = new SiglipProcess(folder, "script", ["--quiet", "--return", "--command", command, "/dev/null"], environment);
         return process.Wait();
     }
 
