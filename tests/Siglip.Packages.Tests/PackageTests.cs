@@ -7,13 +7,13 @@ namespace Siglip.Packages.Tests;
 [TestClass]
 public sealed partial class PackageTests
 {
-    private static PackageFeed s_feed = null!;
+    private static PackageFeed _feed = null!;
 
     [ClassInitialize]
-    public static void Pack(TestContext context) => s_feed = PackageFeed.Pack();
+    public static void Pack(TestContext context) => _feed = PackageFeed.Pack();
 
     [ClassCleanup]
-    public static void Delete() => s_feed.Dispose();
+    public static void Delete() => _feed.Dispose();
 
     [TestMethod]
     [DataRow("Siglip.Core")]
@@ -21,7 +21,7 @@ public sealed partial class PackageTests
     [DataRow("Siglip.Extensions.AI")]
     public void A_library_has_a_readme_an_icon_a_licence_documentation_and_symbols(string id)
     {
-        using PackageFile package = s_feed.Open(id), symbols = s_feed.Open(id, ".snupkg");
+        using PackageFile package = _feed.Open(id), symbols = _feed.Open(id, ".snupkg");
 
         string[] contents = [.. package.Files.Where(file => !file.StartsWith("_rels/", StringComparison.Ordinal) && !file.StartsWith("package/", StringComparison.Ordinal)
             && file != "[Content_Types].xml")];
@@ -42,13 +42,13 @@ public sealed partial class PackageTests
     {
         foreach (string id in PackageFeed.Libraries)
         {
-            using PackageFile package = s_feed.Open(id);
+            using PackageFile package = _feed.Open(id);
             string[] backends = [.. package.Dependencies.Keys.Where(name => name.StartsWith("libtorch", StringComparison.OrdinalIgnoreCase)
                 || name.StartsWith("TorchSharp-", StringComparison.OrdinalIgnoreCase))];
             Assert.IsEmpty(backends, id);
         }
 
-        using PackageFile core = s_feed.Open("Siglip.Core");
+        using PackageFile core = _feed.Open("Siglip.Core");
         Assert.Contains("TorchSharp", core.Dependencies.Keys);
         Assert.DoesNotContain("Grpc.Tools", core.Dependencies.Keys);
     }
@@ -56,7 +56,7 @@ public sealed partial class PackageTests
     [TestMethod]
     public void Versions_are_those_that_fit_together()
     {
-        using PackageFile mlNet = s_feed.Open("Siglip.MLNet"), extensions = s_feed.Open("Siglip.Extensions.AI");
+        using PackageFile mlNet = _feed.Open("Siglip.MLNet"), extensions = _feed.Open("Siglip.Extensions.AI");
 
         Assert.AreEqual($"[{Source.Version}]", mlNet.Dependencies["Siglip.Core"], "it uses internal members of it");
         Assert.AreEqual(Source.Version, extensions.Dependencies["Siglip.Core"]);
@@ -69,7 +69,7 @@ public sealed partial class PackageTests
     {
         if (!Path.Exists(Source.PathOf(".git")))
             Assert.Inconclusive("This is no clone of the repository.");
-        using PackageFile package = s_feed.Open("Siglip.MLNet");
+        using PackageFile package = _feed.Open("Siglip.MLNet");
 
         Assert.AreEqual("git", (string?)package.Element("repository")!.Attribute("type"));
         Assert.AreEqual(CommandLine.Run(Source.Repository, "git", "rev-parse", "HEAD").Trim(), (string?)package.Element("repository")!.Attribute("commit"));
@@ -80,12 +80,12 @@ public sealed partial class PackageTests
     {
         string[] Hashes() => [.. PackageFeed.Libraries.SelectMany(id =>
         {
-            using PackageFile package = s_feed.Open(id);
+            using PackageFile package = _feed.Open(id);
             return package.Files.Select(file => $"{id}/{file} {package.Sha256(file)}").ToArray();
         })];
         string[] before = Hashes();
 
-        s_feed.PackAgain();
+        _feed.PackAgain();
 
         CollectionAssert.AreEqual(before, Hashes());
     }
@@ -98,12 +98,12 @@ public sealed partial class PackageTests
         string[] install = InstallCommands().Match(readme).Groups[1].Value.Split('\n');
         Assert.AreEqual("dotnet pack -c Release -o packages", install[0]); // done, and for the libraries only
         Assert.AreEqual($"dotnet add package libtorch-cpu-linux-x64 --version {Source.LibtorchVersion}", install[^1]);
-        string machine = CommandLine.Run(s_feed.Folder, "dotnet", "nuget", "locals", "global-packages", "--list").Split(' ', 2)[1].Trim();
+        string machine = CommandLine.Run(_feed.Folder, "dotnet", "nuget", "locals", "global-packages", "--list").Split(' ', 2)[1].Trim();
         // What the machine has already is taken from there; what is new does not stay.
-        File.WriteAllText(Path.Combine(s_feed.Folder, "NuGet.config"), $"""
+        File.WriteAllText(Path.Combine(_feed.Folder, "NuGet.config"), $"""
             <configuration>
               <config>
-                <add key="globalPackagesFolder" value="{Path.Combine(s_feed.Folder, "installed")}" />
+                <add key="globalPackagesFolder" value="{Path.Combine(_feed.Folder, "installed")}" />
               </config>
               <fallbackPackageFolders>
                 <add key="machine" value="{machine}" />
@@ -111,8 +111,8 @@ public sealed partial class PackageTests
             </configuration>
             """);
 
-        CommandLine.Run(s_feed.Clone, "bash", "-ec", string.Join('\n', install[1..]));
-        string project = Path.Combine(s_feed.Folder, "photos");
+        CommandLine.Run(_feed.Clone, "bash", "-ec", string.Join('\n', install[1..]));
+        string project = Path.Combine(_feed.Folder, "photos");
         File.WriteAllText(Path.Combine(project, "Program.cs"), Program(readme));
         foreach (string row in (string[])["Photo.cs", "Prediction.cs"])
             File.Copy(Source.PathOf($"samples/Pipeline/{row}"), Path.Combine(project, row));
@@ -121,7 +121,7 @@ public sealed partial class PackageTests
             Directory.CreateSymbolicLink(Path.Combine(project, images), Source.PathOf(images));
         string[] lines = CommandLine.Run(project, "dotnet", "run", "--property:TreatWarningsAsErrors=true").TrimEnd().Split('\n');
 
-        Assert.IsTrue(Directory.Exists(Path.Combine(s_feed.Folder, "installed", "siglip.mlnet", Source.Version)), "the package was installed, and not another one");
+        Assert.IsTrue(Directory.Exists(Path.Combine(_feed.Folder, "installed", "siglip.mlnet", Source.Version)), "the package was installed, and not another one");
         Assert.HasCount(5, lines, string.Join('\n', lines));
         foreach (string line in lines)
             Assert.MatchesRegex(Predicted(), line);
