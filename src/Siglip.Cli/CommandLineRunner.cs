@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Siglip.Core;
 
@@ -13,6 +14,9 @@ internal static partial class CommandLineRunner
     public const int SomeFailed = 3;
     public const int Cancelled = 130; // as shells have it for Ctrl+C
 
+    /// <summary>How much is said; what the command line asks for.</summary>
+    public static Verbosity Verbosity { get; private set; } = Verbosity.Normal;
+
     public static async Task<int> RunAsync(RootCommand root, string[] args)
     {
         if (args.Length == 0)
@@ -24,6 +28,8 @@ internal static partial class CommandLineRunner
         ParseResult parsed;
         try
         {
+            CommonOptions.AddTo(root);
+            Completions.AddTo(root);
             foreach (Command command in root.Subcommands)
                 CommonOptions.RefuseEmpty(command);
 
@@ -64,6 +70,9 @@ internal static partial class CommandLineRunner
 
         try
         {
+            Verbosity = CommonOptions.VerbosityOf(parsed);
+            if (parsed.Action == parsed.CommandResult.Command.Action)
+                RunDetails.OfProgram();
             if (parsed.GetValue(CommonOptions.Offline))
                 NamedModel.GoOffline();
             if (parsed.Action == parsed.CommandResult.Command.Action && parsed.CommandResult.Command.Options.Any(option => option.Name == CommonOptions.DeviceName))
@@ -97,6 +106,25 @@ internal static partial class CommandLineRunner
 
     /// <summary>Says something on standard error that is no reason to stop.</summary>
     public static void Note(string sentence) => Console.Error.WriteLine($"siglip: {OneLine(sentence)}");
+
+    /// <summary>Says something on standard error if <c>--verbose</c> asks for it.</summary>
+    public static void Detail(string sentence)
+    {
+        if (Verbosity == Verbosity.Verbose)
+            Note(sentence);
+    }
+
+    /// <summary>Says on standard error how much was done, unless <c>--quiet</c> is given.</summary>
+    /// <param name="images">How many there were.</param>
+    /// <param name="failed">How many of them could not be read.</param>
+    /// <param name="imagesPerSecond">How fast it was.</param>
+    /// <param name="result">Where the result is, in words; null if it was written to standard output.</param>
+    public static void Summarize(int images, int failed, double imagesPerSecond, string? result)
+    {
+        if (Verbosity != Verbosity.Quiet)
+            Note(string.Create(CultureInfo.InvariantCulture, $"{images:N0} image{(images == 1 ? "" : "s")}, {failed:N0} failed, {imagesPerSecond:0.#} images/s"
+                + $"{(result is null ? "" : $"; {result}")}."));
+    }
 
     private static void Report(Exception e)
     {

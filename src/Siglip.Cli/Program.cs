@@ -14,7 +14,6 @@ var root = new RootCommand("SigLIP image embeddings, classifiers on top of them,
     InfoVerb.Create(),
     DownloadVerb.Create(),
 };
-root.Options.Add(CommonOptions.Offline);
 int exitCode = await CommandLineRunner.RunAsync(root, args);
 CommandLineRunner.EndNow(exitCode);
 return exitCode;

@@ -121,7 +121,7 @@ public sealed class BadInputTests
         SiglipProcess.Run(folder.Path, "train", images, "--output", "no/such/folder/model.zip").Failed("cannot be written");
         SiglipProcess.Run(folder.Path, "train", images, "--output", "images").Failed("cannot be written");
         SiglipProcess.Run(folder.Path, "embed", images, "--output", "no/such/e.npy").Failed("cannot be written");
-        SiglipProcess.Run(folder.Path, "embed", images, "--output", "e.txt").Failed("expected .npy or .csv");
+        SiglipProcess.Run(folder.Path, "embed", images, "--output", "e.txt").Failed("expected .npy, .parquet or .csv");
         SiglipProcess.Run(folder.Path, "embed", images, "--output", "e.npy", "--paths", "e.npy").Failed("the same file");
         SiglipProcess.Run(folder.Path, "finetune", images, "--config", Path.Combine(TestFolder.VisionOnly, "config.json"), "--output", Path.Combine(images, "frog", Path.GetFileName(Directory.GetFiles(Path.Combine(images, "frog"))[0])))
             .Failed("cannot be written");

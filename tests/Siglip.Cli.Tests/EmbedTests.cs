@@ -271,7 +271,7 @@ public sealed class EmbedTests
     }
 
     // An own reader, after numpy.lib.format.
-    private static float[] ReadNpy(string path, string shape, string type = "<f4")
+    internal static float[] ReadNpy(string path, string shape, string type = "<f4")
     {
         byte[] file = File.ReadAllBytes(path);
         CollectionAssert.AreEqual((byte[])[0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y', 1, 0], file[..8]);

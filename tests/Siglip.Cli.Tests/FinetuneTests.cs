@@ -142,7 +142,8 @@ public sealed class FinetuneTests
         SiglipResult result = SiglipProcess.Run(folder.Path, [.. training, "--overwrite", "--skip-bad-images"]);
 
         Assert.AreEqual(3, result.ExitCode, result.Errors);
-        Assert.EndsWith("siglip: 1 of 20 images could not be read.\n", result.Errors);
+        Assert.Contains("siglip: 1 of 20 images could not be read.\n", result.Errors);
+        Assert.MatchesRegex(@"\nsiglip: 20 images, 1 failed, [\d.]+ images/s; the model is in out\.\n$", result.Errors);
         Assert.Contains($"siglip: '{name}'", result.Errors);
     }
 

@@ -35,6 +35,21 @@ internal sealed class SiglipProcess : IDisposable
         return process.Wait();
     }
 
+    /// <summary>Runs it with other variables in its environment, or without those whose value is null.</summary>
+    public static SiglipResult RunWith((string Name, string? Value)[] variables, string folder, params string[] arguments)
+    {
+        using var process = new SiglipProcess(folder, "dotnet", [Siglip, .. arguments], variables);
+        return process.Wait();
+    }
+
+    /// <summary>Runs it in a terminal of this width, with other variables in its environment; everything that it shows is in the output.</summary>
+    public static SiglipResult RunInTerminal(int columns, (string Name, string? Value)[] variables, string folder, params string[] arguments)
+    {
+        string command = $"stty cols {columns} rows 40; exec dotnet {string.Join(' ', arguments.Prepend(Siglip).Select(argument => $"'{argument}'"))}";
+        using var process = new SiglipProcess(folder, "script", ["--quiet", "--return", "--command", command, "/dev/null"], variables);
+        return process.Wait();
+    }
+
     public static SiglipProcess Start(string folder, params string[] arguments) => new(folder, "dotnet", [Siglip, .. arguments]);
 
     /// <summary>Starts it with variables of its own.</summary>

@@ -33,9 +33,11 @@ internal sealed class CheckpointClassifier : IImageClassifier
             throw new InvalidOperationException($"'{checkpoint.Source}' is a model with variable resolution (NaFlex), whose classifiers are not supported; "
                 + $"train one on its embeddings: {CommandText.Of("train", "FOLDER", "--model", model, "--output", "model.zip")}");
         settings.CheckFit(config);
+        RunDetails.Of(checkpoint);
         SiglipImageEmbedderOptions options = settings.ToEmbedderOptions();
         processorConfig = FixedResolutionTower.Adapt(processorConfig, config, options); // before the weights are read
         SiglipForImageClassification loaded = checkpoint.LoadForImageClassification(precision, inferenceOn: device);
+        RunDetails.OfComputation(deviceName, precision, BatchSize);
         return new CheckpointClassifier(loaded, new SiglipImageProcessor(processorConfig, options.ImageBackend), device, settings);
     }
 

@@ -55,7 +55,9 @@ internal sealed class SavedModelClassifier : IImageClassifier
 
         try
         {
-            return new SavedModelClassifier(mlContext, model, FindLabels(path, model, inputSchema));
+            string[] labels = FindLabels(path, model, inputSchema);
+            CommandLineRunner.Detail($"model {path}: saved ML.NET model, {labels.Length} classes, computes on {(gpuDeviceId is { } gpu ? $"cuda:{gpu}" : "cpu")}");
+            return new SavedModelClassifier(mlContext, model, labels);
         }
         catch
         {

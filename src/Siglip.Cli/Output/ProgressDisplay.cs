@@ -22,13 +22,15 @@ internal readonly record struct ProgressState(double Done, double Total, string 
     public static string Text(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, $"{(int)time.TotalHours}:{time:mm\\:ss}");
 }
 
-/// <summary>Shows progress on standard error: a bar in a terminal, a plain line every so often elsewhere.</summary>
+/// <summary>Shows progress on standard error: a bar in a terminal, a plain line every so often elsewhere; nothing with <c>--quiet</c>.</summary>
 internal static class ProgressDisplay
 {
     private static readonly TimeSpan PlainInterval = TimeSpan.FromSeconds(10);
 
     public static T Run<T>(string description, Func<IProgress<ProgressState>, T> work) =>
-        Console.IsErrorRedirected ? work(new PlainLines(description)) : RunInTerminal(description, work);
+        CommandLineRunner.Verbosity == Verbosity.Quiet ? work(new Silence())
+        : Console.IsErrorRedirected ? work(new PlainLines(description))
+        : RunInTerminal(description, work);
 
     // A method of its own, so that Spectre.Console is loaded only where it is needed.
     private static T RunInTerminal<T>(string description, Func<IProgress<ProgressState>, T> work)
@@ -48,6 +50,13 @@ internal static class ProgressDisplay
             task.Description = Markup.Escape($"{description} {state.Detail}");
             if (state.IsMilestone)
                 console.WriteLine($"{description} {state.Detail}");
+        }
+    }
+
+    private sealed class Silence : IProgress<ProgressState>
+    {
+        public void Report(ProgressState state)
+        {
         }
     }
 

@@ -19,6 +19,41 @@ internal static class CommonOptions
         Recursive = true,
     };
 
+    private static Option<bool> Quiet { get; } = new("--quiet", "-q")
+    {
+        Description = "Say nothing but results, warnings and errors: no progress, no summary.",
+        Recursive = true,
+    };
+
+    private static Option<bool> Verbose { get; } = new("--verbose", "-v")
+    {
+        Description = "Say what is loaded from where, and what computes.",
+        Recursive = true,
+    };
+
+    /// <summary>Adds the options that all verbs have, and makes <c>--version</c> one of them.</summary>
+    public static void AddTo(RootCommand root)
+    {
+        root.Options.Add(Offline);
+        root.Options.Add(Quiet);
+        root.Options.Add(Verbose);
+        VersionOption version = root.Options.OfType<VersionOption>().Single();
+        version.Recursive = true;
+        version.Validators.Clear(); // of a verb with nothing after it, they find fault with the arguments that are missing
+        foreach (Command verb in root.Subcommands)
+        {
+            verb.Validators.Add(result =>
+            {
+                if (result.GetValue(Quiet) && result.GetValue(Verbose))
+                    result.AddError($"{Quiet.Name} and {Verbose.Name} are given; name one of them, not both.");
+            });
+        }
+    }
+
+    /// <summary>What <c>--quiet</c> and <c>--verbose</c> say.</summary>
+    public static Verbosity VerbosityOf(ParseResult parsed) =>
+        parsed.GetValue(Quiet) ? Verbosity.Quiet : parsed.GetValue(Verbose) ? Verbosity.Verbose : Verbosity.Normal;
+
     public static Option<string?> Revision() => new("--revision") { Description = "Of a model of the Hugging Face hub: a branch, a tag or a commit instead of main." };
 
     public static Option<string> Model() => new("--model")
@@ -161,6 +196,15 @@ internal static class CommonOptions
         "mean" => SiglipEmbeddingOutputs.MeanPatchEmbedding,
         "patches" => SiglipEmbeddingOutputs.PatchEmbeddings,
         _ => null,
+    };
+
+    /// <summary>The name of an embedding, which <see cref="EmbeddingOf"/> takes.</summary>
+    public static string NameOf(SiglipEmbeddingOutputs output) => output switch
+    {
+        SiglipEmbeddingOutputs.PooledEmbedding => "pooled",
+        SiglipEmbeddingOutputs.MeanPatchEmbedding => "mean",
+        SiglipEmbeddingOutputs.PatchEmbeddings => "patches",
+        _ => throw new ArgumentOutOfRangeException(nameof(output), output, "Expected one embedding."),
     };
 
     private static string WholeNumber(int least, int most) => string.Create(CultureInfo.InvariantCulture, $"a whole number from {least} to {most}");

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Siglip.Core;
@@ -19,6 +20,9 @@ internal static class EvaluateVerb
         {
             model, folder, checkpoint.Revision, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
         };
+        GroupedHelp.Add(command, [],
+            "# a model that siglip train wrote", "siglip evaluate model.zip photos",
+            "# the bundled classifier, as JSON", "siglip evaluate nano photos --json");
         command.SetAction((parsed, cancellationToken) =>
             Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(folder), parsed.GetRequiredValue(device), checkpoint.Read(parsed),
                 parsed.GetValue(json), cancellationToken)));
@@ -34,6 +38,7 @@ internal static class EvaluateVerb
             throw new InvalidDataException($"The model does not know the classes {string.Join(", ", unknown)}; it knows {string.Join(", ", classifier.Labels)}. "
                 + "Name the class folders as in training.");
 
+        long start = Stopwatch.GetTimestamp();
         var failed = new List<string>();
         int[][] confusion = [.. classifier.Labels.Select(_ => new int[classifier.Labels.Count])];
         Dictionary<string, int> index = classifier.Labels.Select((label, i) => (label, i)).ToDictionary(pair => pair.label, pair => pair.i);
@@ -46,9 +51,12 @@ internal static class EvaluateVerb
                 confusion[index[images.Labels[images.LabelOf(image)]]][index[label]]++;
         }
 
+        TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
         var evaluation = new SiglipEvaluation(classifier.Labels, confusion, double.NaN);
         Write(evaluation, json);
-        return CommandLineRunner.ReportFailed(failed, images.Count);
+        int exitCode = CommandLineRunner.ReportFailed(failed, images.Count);
+        CommandLineRunner.Summarize(images.Count, failed.Count, images.Count / elapsed.TotalSeconds, result: null);
+        return exitCode;
     }
 
     private static IEnumerable<(string? Label, float[] Probabilities, string? Fault)> Classify(IImageClassifier classifier, string modelPath, ILabeledImages images) =>

@@ -28,6 +28,11 @@ internal static class ExplainVerb
             image, output, model, checkpoint.Revision, patch, label, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
             checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, json,
         };
+        GroupedHelp.Add(command, [],
+            "# pictures and a page of what nano sees in a photo, and why it gives its label", "siglip explain cat.jpg --output explained",
+            "# where the patch in row 2, column 5 looks, and what speaks for another label", "siglip explain cat.jpg --patch 2,5 --label dog --output explained",
+            "# the labels of a model written by siglip train", "siglip explain cat.jpg --model model.zip --output explained",
+            "# a map of all images of a folder of class folders", "siglip explain photos --output map");
         command.SetAction((parsed, cancellationToken) =>
         {
             (string input, string folder, string name) = (parsed.GetRequiredValue(image), parsed.GetRequiredValue(output), parsed.GetRequiredValue(model));
@@ -48,17 +53,22 @@ internal static class ExplainVerb
         using SiglipExplainer explainer = LoadExplainer(model, device, settings, cancellationToken);
         if (label is not null && explainer.Labels is null)
             throw new ArgumentException($"--label is '{label}', but '{model}' has no classifier; leave the option out, or name a model with a classifier, such as one written by siglip train.");
+        long start = Stopwatch.GetTimestamp();
         SiglipExplanation explanation = explainer.Explain(image);
         IReadOnlyList<string> files = explanation.SaveReport(folder, patch, label);
+        TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
         if (json)
         {
             Results.WriteJson(ToJson(explanation, image, model, patch ?? explanation.MiddlePatch, label, files));
-            return CommandLineRunner.Success;
+        }
+        else
+        {
+            if (explanation.PredictedLabel is { } predicted)
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{image}: {predicted} ({explanation.Probabilities!.Max():P1})"));
+            Console.WriteLine($"{files.Count - 1} pictures are in {folder}; the page with all of them is {files[0]}");
         }
 
-        if (explanation.PredictedLabel is { } predicted)
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{image}: {predicted} ({explanation.Probabilities!.Max():P1})"));
-        Console.WriteLine($"{files.Count - 1} pictures are in {folder}; the page with all of them is {files[0]}");
+        CommandLineRunner.Summarize(1, failed: 0, 1 / elapsed.TotalSeconds, result: null);
         return CommandLineRunner.Success;
     }
 
@@ -73,6 +83,7 @@ internal static class ExplainVerb
 
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(NamedModel.Fetch(model, settings.Revision, cancellationToken));
         settings.CheckFit(checkpoint.Config);
+        RunDetails.Of(checkpoint);
         return SiglipExplainer.Load(checkpoint, settings.ToEmbedderOptions() with { Device = device });
     }
 
@@ -110,6 +121,7 @@ internal static class ExplainVerb
         ImageFolderDataset dataset = ImageInputs.OpenDataset(folder, minimumClasses: 1);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(NamedModel.Fetch(model, settings.Revision, cancellationToken));
         settings.CheckFit(checkpoint.Config);
+        RunDetails.Of(checkpoint);
         using SiglipImageEmbedder embedder = SiglipImageEmbedder.Load(checkpoint, settings.ToEmbedderOptions() with { Device = device, BadImagesAreMissing = true });
 
         List<string> failed = [], good = [], labels = [];
@@ -141,12 +153,14 @@ internal static class ExplainVerb
         if (embeddings.Count == 0)
             throw new InvalidDataException($"None of the {paths.Length} images in '{folder}' could be read. {failed[0]}");
 
+        TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
         var map = new SiglipEmbeddingMap(embeddings, labels);
         IReadOnlyList<string> files = map.SaveReport(output, thumbnails.Count > 0 ? thumbnails : null);
         if (json)
             Results.WriteJson(ToJson(map, good, labels, model, files));
         else
             Console.WriteLine($"A map of {embeddings.Count} images of {map.Classes.Count} classes is in {output}; the page with it is {files[0]}");
+        CommandLineRunner.Summarize(paths.Length, failed.Count, paths.Length / elapsed.TotalSeconds, result: null);
         return CommandLineRunner.ReportFailed(failed, paths.Length);
     }
 

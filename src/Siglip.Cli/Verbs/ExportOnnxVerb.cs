@@ -27,6 +27,10 @@ internal static class ExportOnnxVerb
         {
             model, checkpoint.Revision, output, precision, classifier, externalData, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, json,
         };
+        GroupedHelp.Add(command, [],
+            "# a checkpoint for ONNX Runtime", "siglip export-onnx models/siglip-base-patch16-224 --output base.onnx",
+            "# a quarter of the size", "siglip export-onnx models/siglip-base-patch16-224 --precision int8 --output base-int8.onnx",
+            "# the logits of a classifier", "siglip export-onnx nano --classifier --output nano.onnx");
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(model), parsed.GetRequiredValue(output), parsed.GetValue(classifier), checkpoint.Read(parsed),
             new SiglipOnnxOptions
@@ -47,12 +51,13 @@ internal static class ExportOnnxVerb
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(NamedModel.Fetch(model, settings.Revision, cancellationToken));
         if (checkpoint.Config is SiglipVisionConfig)
             settings.CheckFit(checkpoint.Config);
+        RunDetails.Of(checkpoint);
         options = options with { ImageHeight = settings.ImageSize?.Height, ImageWidth = settings.ImageSize?.Width };
 
         ExportedOnnx exported = Export(checkpoint, output, classifier, options, cancellationToken);
         if (json)
             Results.WriteJson(ToJson(exported, output, options));
-        else
+        else if (CommandLineRunner.Verbosity != Verbosity.Quiet)
             Write(exported, output, options);
         if (exported.DataPath is null && File.Exists(output + OnnxFile.DataSuffix))
             CommandLineRunner.Note($"The file {output + OnnxFile.DataSuffix} is of an earlier export and does not belong to this one; delete it.");

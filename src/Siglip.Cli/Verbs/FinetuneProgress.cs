@@ -21,8 +21,12 @@ internal sealed class FinetuneProgress(IProgress<ProgressState> display, Trainin
     /// <summary>How well the model does that the training ends with; null if that is not known.</summary>
     public SiglipEvaluation? Evaluation { get; private set; }
 
+    /// <summary>How fast the training was at last.</summary>
+    public double ImagesPerSecond { get; private set; }
+
     public void Report(SiglipTrainingProgress value)
     {
+        ImagesPerSecond = value.ImagesPerSecond;
         display.Report(new ProgressState(value.Step, value.Steps, Describe(value), value.EndOfEpoch));
         if (value.EndOfEpoch || value.Step % interval == 0)
             log.Add(value);

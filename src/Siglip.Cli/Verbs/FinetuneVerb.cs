@@ -101,7 +101,11 @@ internal sealed class FinetuneVerb
             new("Images", [verb._validation, verb._validationShare, verb._skipBadImages]),
             new("Output", [verb._output, verb._overwrite, verb._resume, verb._stateInterval, verb._metricsInterval, verb._dtype]),
             .. verb._training.Groups,
-        ]);
+        ],
+            "# a checkpoint trained further on folders of images, one per class", "siglip finetune photos --model models/siglip-base-patch16-224 --output tuned",
+            "# the classifier and small additions to the weights only", "siglip finetune photos --model models/siglip-base-patch16-224 --output tuned --lora 8 --learning-rate 0.001",
+            "# a known architecture from scratch; the same line goes on after an interruption",
+            "siglip finetune photos --config google/siglip2-base-patch32-256 --output model --epochs 100 --resume");
         command.Validators.Add(verb.Validate);
         command.SetAction((parsed, cancellationToken) => Task.FromResult(verb.Run(parsed, cancellationToken)));
         return command;
@@ -158,8 +162,10 @@ internal sealed class FinetuneVerb
         foreach (string file in OutputFiles)
             StagedFiles.DeleteLeftovers(Path.Combine(output, file)); // of a process that was killed while it wrote
         TrainingLog log = resume ? Resume(output, statePath) : TrainingLog.Start(output);
-        Console.Error.WriteLine($"Training a model of {model.parameters().Sum(parameter => parameter.numel()):N0} parameters on {training.Count:N0} images of "
-            + $"{training.Labels.Count} classes, {validation?.Count ?? 0:N0} held out.");
+        if (CommandLineRunner.Verbosity != Verbosity.Quiet)
+            Console.Error.WriteLine($"Training a model of {model.parameters().Sum(parameter => parameter.numel()):N0} parameters on {training.Count:N0} images of "
+                + $"{training.Labels.Count} classes, {validation?.Count ?? 0:N0} held out.");
+        RunDetails.OfComputation(options.Device, options.Precision, options.BatchSize);
 
         torch.ScalarType dtype = CommonOptions.PrecisionOf(parsed.GetRequiredValue(_dtype))!.Value.ToDtype();
         void Save() => model.SavePretrained(output, processor, dtype);
@@ -201,10 +207,13 @@ internal sealed class FinetuneVerb
         int epochs = TrainingState.PositionIn(statePath).Epoch - 1; // fewer than were asked for if it stopped early
         File.Delete(statePath); // the last: until here --resume goes on
 
-        Console.WriteLine($"Trained {epochs} epochs in {ProgressState.Text(Stopwatch.GetElapsedTime(start))}; the model is in {output}");
+        if (CommandLineRunner.Verbosity != Verbosity.Quiet)
+            Console.WriteLine($"Trained {epochs} epochs in {ProgressState.Text(Stopwatch.GetElapsedTime(start))}; the model is in {output}");
         if (evaluation is not null)
             Print(evaluation, confusionPath);
-        return CommandLineRunner.ReportFailed(trainer.SkippedImages, training.Count + (validation?.Count ?? 0));
+        int images = training.Count + (validation?.Count ?? 0), exitCode = CommandLineRunner.ReportFailed(trainer.SkippedImages, images);
+        CommandLineRunner.Summarize(images, trainer.SkippedImages.Count, progress!.ImagesPerSecond, $"the model is in {output}");
+        return exitCode;
     }
 
     // Whether --resume has nothing to do; refuses to touch what neither it nor --overwrite is for.
@@ -295,6 +304,7 @@ internal sealed class FinetuneVerb
     private static (SiglipForImageClassification Model, SiglipImageProcessorConfig Processor) FromCheckpoint(string name, IReadOnlyList<string> labels, int? imageSize)
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(name);
+        RunDetails.Of(checkpoint);
         if (checkpoint.Config is Siglip2VisionConfig)
             throw new InvalidOperationException($"'{checkpoint.Source}' has variable resolution (NaFlex), which cannot be fine-tuned yet; train a classifier on its "
                 + $"embeddings instead: {CommandText.Of("train", "FOLDER", "--model", name, "--output", "model.zip")}");

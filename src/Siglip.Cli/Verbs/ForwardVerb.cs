@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using Siglip.Core;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -40,6 +41,10 @@ internal static class ForwardVerb
             if (result.GetResult(tolerance) is not null && result.GetResult(expected) is null)
                 result.AddError("--tolerance needs --expected.");
         });
+        GroupedHelp.Add(command, [],
+            "# the outputs for pixel values that Python wrote", "siglip forward --model models/siglip-base-patch16-224 --input python.safetensors --output dotnet.safetensors",
+            "# with all layers' states, compared with Python's",
+            "siglip forward --input python.safetensors --output dotnet.safetensors --hidden-states --expected python.safetensors --tolerance 1e-4");
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(input), parsed.GetRequiredValue(output), parsed.GetRequiredValue(model), parsed.GetRequiredValue(device),
             checkpoint.Read(parsed),
@@ -63,6 +68,7 @@ internal static class ForwardVerb
         using SafetensorsFile input = SafetensorsFile.Open(inputPath);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(NamedModel.Fetch(modelName, settings.Revision, cancellationToken));
         settings.CheckFit(checkpoint.Config);
+        RunDetails.Of(checkpoint);
         bool naFlex = checkpoint.Config is Siglip2VisionConfig;
         CheckTensors(input, inputPath, naFlex);
 
@@ -70,6 +76,7 @@ internal static class ForwardVerb
         using DisposeScope scope = NewDisposeScope();
         SiglipPrecision precision = settings.Precision ?? SiglipPrecision.Float32;
         cancellationToken.ThrowIfCancellationRequested();
+        long start = Stopwatch.GetTimestamp();
         SiglipVisionOutput result;
         try
         {
@@ -84,6 +91,9 @@ internal static class ForwardVerb
                 + (patches ? " Three dimensions look like the input of a model with variable resolution (NaFlex)." : ""), e);
         }
 
+        int images = (int)result.LastHiddenState.shape[0];
+        double imagesPerSecond = images / Stopwatch.GetElapsedTime(start).TotalSeconds;
+        RunDetails.OfComputation(deviceName, precision, images);
         var tensors = new List<(string Name, Tensor Value)> { ("last_hidden_state", result.LastHiddenState) };
         if (result.PoolerOutput is { } pooled)
             tensors.Add(("pooler_output", pooled));
@@ -99,6 +109,7 @@ internal static class ForwardVerb
             tensors.Select(tensor => (string[])[tensor.Name, $"[{string.Join(", ", tensor.Value.shape)}]", .. comparison is null ? [] : (string[])[comparison.TextOf(tensor.Name)]]));
         if (tolerance is { } accepted)
             comparison!.Check(accepted);
+        CommandLineRunner.Summarize(images, failed: 0, imagesPerSecond, $"the outputs are in {outputPath}");
         return CommandLineRunner.Success;
 
         SiglipVisionOutput Forward()

@@ -25,6 +25,9 @@ internal static class InfoVerb
                     ? "MODEL and --variants are given; name one of them, not both."
                     : "One of MODEL and --variants is needed: what to show.");
         });
+        GroupedHelp.Add(command, [],
+            "# a checkpoint's architecture, sizes, preprocessing, files, and what is wrong with it", "siglip info models/siglip-base-patch16-224",
+            "# the architectures that are known without a checkpoint", "siglip info --variants");
         command.SetAction((parsed, cancellationToken) =>
         {
             string? wanted = parsed.GetValue(revision);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Siglip.Core;
@@ -21,6 +22,10 @@ internal static class PredictVerb
         {
             model, images, checkpoint.Revision, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding, checkpoint.ApplyExifOrientation, json,
         };
+        GroupedHelp.Add(command, [],
+            "# the bundled classifier knows CIFAR-10's ten classes", "siglip predict nano cat.jpg",
+            "# a model that siglip train or siglip finetune wrote", "siglip predict model.zip photos",
+            "# for another program", "siglip predict model.zip @list.txt --json");
         command.SetAction((parsed, cancellationToken) =>
             Task.FromResult(Run(parsed.GetRequiredValue(model), parsed.GetRequiredValue(images), parsed.GetRequiredValue(device), checkpoint.Read(parsed),
                 parsed.GetValue(json), cancellationToken)));
@@ -31,6 +36,7 @@ internal static class PredictVerb
     {
         using IImageClassifier classifier = ImageClassifier.Load(modelPath, device, settings, cancellationToken);
         IReadOnlyList<string> files = ImageInputs.Expand(inputs);
+        long start = Stopwatch.GetTimestamp();
         var failed = new List<string>();
         var rows = new List<string[]>();
         var results = new JsonArray();
@@ -59,10 +65,13 @@ internal static class PredictVerb
             rows.Add([path, label, string.Join(", ", best)]);
         }
 
+        TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
         if (json)
             Results.WriteJson(results);
         else if (rows.Count > 0)
             Results.WriteTable(["image", "label", "probabilities"], rows);
-        return CommandLineRunner.ReportFailed(failed, files.Count);
+        int exitCode = CommandLineRunner.ReportFailed(failed, files.Count);
+        CommandLineRunner.Summarize(files.Count, failed.Count, files.Count / elapsed.TotalSeconds, result: null);
+        return exitCode;
     }
 }

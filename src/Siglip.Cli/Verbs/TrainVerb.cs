@@ -40,6 +40,10 @@ internal static class TrainVerb
             folder, output, model, checkpoint.Revision, kind, batchSize, device, checkpoint.Precision, checkpoint.ImageBackend, checkpoint.ImageSize, checkpoint.InterpolatePositionEncoding,
             checkpoint.MaxNumPatches, checkpoint.ApplyExifOrientation, checkpoint.FastDecode, heldOut, regularization, seed, cache, json,
         };
+        GroupedHelp.Add(command, [],
+            "# folders of images, one per class, to a model for siglip predict and for ML.NET", "siglip train photos --output model.zip",
+            "# the next time, with more photos, only the new ones are embedded", "siglip train photos --output model.zip --embedding-cache photos.db",
+            "# on another checkpoint's embeddings", "siglip train photos --model models/siglip2-base-patch16-224 --precision bfloat16 --output model.zip");
         command.SetAction((parsed, cancellationToken) => Task.FromResult(Run(
             parsed.GetRequiredValue(folder), parsed.GetRequiredValue(output), parsed.GetRequiredValue(model),
             CommonOptions.EmbeddingOf(parsed.GetValue(kind)), parsed.GetValue(batchSize), parsed.GetRequiredValue(device), checkpoint.Read(parsed),
@@ -76,10 +80,13 @@ internal static class TrainVerb
             FastDecode = settings.FastDecode,
             GpuDeviceId = gpuDeviceId,
         }).Fit(Images(mlContext, kept.Images));
+        RunDetails.OfComputation(device, settings.Precision ?? SiglipPrecision.Float32, batchSize);
 
+        long start = Stopwatch.GetTimestamp();
         float[][] embeddings = Embed(mlContext, featurizer, [.. kept.Images, .. heldOut.Images], cancellationToken);
         // The same type as in the saved pipeline, with both dimensions of patches: a trainer's model takes no other.
         DataViewType type = featurizer.GetOutputSchema(Images(mlContext, []).Schema)[SavedModelClassifier.EmbeddingColumn].Type;
+        double imagesPerSecond = embeddings.Length / Stopwatch.GetElapsedTime(start).TotalSeconds;
         IDataView training = Embedded(mlContext, kept, embeddings[..kept.Images.Count], type);
         IDataView testing = Embedded(mlContext, heldOut, embeddings[kept.Images.Count..], type);
 
@@ -106,6 +113,7 @@ internal static class TrainVerb
         staged.Commit();
 
         Report(dataset, kept, metrics, output, json);
+        CommandLineRunner.Summarize(embeddings.Length, failed: 0, imagesPerSecond, $"the model is in {output}");
         return CommandLineRunner.Success;
     }
 
@@ -166,6 +174,8 @@ internal static class TrainVerb
             $"Trained on {kept.Images.Count:N0} images of {labels.Length} classes. Accuracy on the {heldOut:N0} held out: {metrics.MicroAccuracy:P1} (log-loss {metrics.LogLoss:F3})"));
         Results.WriteTable(["class", "accuracy", "held out"], labels.Select((label, i) =>
             new[] { label, recall[i].ToString("P1", CultureInfo.InvariantCulture), counts[i].ToString("N0", CultureInfo.InvariantCulture) }));
+        if (CommandLineRunner.Verbosity == Verbosity.Quiet)
+            return;
         Console.WriteLine();
         Console.WriteLine($"The model is in {output}. Predict with it: {CommandText.Of("predict", output, "IMAGE…")}");
     }
@@ -185,6 +195,7 @@ internal static class TrainVerb
     {
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(model);
         settings.CheckFit(checkpoint.Config);
+        RunDetails.Of(checkpoint);
         if (wanted is null)
             return checkpoint.Config.VisionUseHead ? SiglipOutputKind.PooledEmbedding : SiglipOutputKind.MeanPatchEmbedding;
         return Enum.GetValues<SiglipOutputKind>().Single(kind => FeaturizedSchema.FlagOf(kind) == wanted);

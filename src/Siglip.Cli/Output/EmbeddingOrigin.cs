@@ -1,0 +1,43 @@
+using System.Reflection;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Siglip.Core;
+
+namespace Siglip.Cli;
+
+/// <summary>Says what embeddings were made with, so that they are compared only with others that were made alike.</summary>
+internal static partial class EmbeddingOrigin
+{
+    public const string VersionKey = "siglip.library_version";
+
+    /// <summary>The model, its weights and all settings that decide the numbers; and the library's version.</summary>
+    /// <returns>Names that begin with <c>siglip.</c>, and texts.</returns>
+    public static IReadOnlyDictionary<string, string> Of(SiglipCheckpoint checkpoint, SiglipImageEmbedder embedder, SiglipImageEmbedderOptions options)
+    {
+        Match pinned = PinnedHubId().Match(checkpoint.Source);
+        var origin = new Dictionary<string, string>
+        {
+            // Without the path of a folder, which says nothing elsewhere.
+            ["siglip.model"] = pinned.Success ? pinned.Groups["id"].Value : Path.GetFileName(checkpoint.Source),
+            ["siglip.weights_sha256"] = checkpoint.ComputeSha256(),
+            ["siglip.output_kind"] = CommonOptions.NameOf(embedder.Output),
+            ["siglip.normalized"] = Text(options.Normalize),
+            ["siglip.precision"] = Text(options.Precision ?? SiglipPrecision.Float32),
+            ["siglip.image_backend"] = Text(options.ImageBackend),
+            ["siglip.preprocessing"] = JsonNode.Parse(embedder.ProcessorConfig.ToJson())!.ToJsonString(),
+            ["siglip.interpolate_pos_encoding"] = Text(options.InterpolatePositionEncoding),
+            ["siglip.apply_exif_orientation"] = Text(options.ApplyExifOrientation),
+            ["siglip.fast_decode"] = Text(options.FastDecode),
+            [VersionKey] = typeof(SiglipCheckpoint).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion,
+        };
+        if (pinned.Success)
+            origin["siglip.revision"] = pinned.Groups["commit"].Value;
+        return origin;
+    }
+
+    private static string Text(object value) => $"{value}".ToLowerInvariant();
+
+    // The source of a checkpoint that came from the Hugging Face hub.
+    [GeneratedRegex(@"^(?<id>[\w.-]+/[\w.-]+)@(?<commit>[0-9a-f]{40})$")]
+    private static partial Regex PinnedHubId();
+}
