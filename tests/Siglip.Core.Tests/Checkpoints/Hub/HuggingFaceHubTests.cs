@@ -194,6 +194,24 @@ public sealed class HuggingFaceHubTests
     }
 
     [TestMethod]
+    [OSCondition(OperatingSystems.Linux)]
+    public async Task A_lock_that_is_held_keeps_another_program_out()
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder.File("etag.lock");
+        using (await FileLock.TakeAsync(path, CancellationToken.None))
+            Assert.AreEqual(1, TryLock());
+        Assert.AreEqual(0, TryLock());
+
+        int TryLock()
+        {
+            using var other = System.Diagnostics.Process.Start("flock", ["--exclusive", "--nonblock", path, "true"]);
+            other.WaitForExit();
+            return other.ExitCode;
+        }
+    }
+
+    [TestMethod]
     public async Task A_cancelled_download_goes_on_where_it_stopped()
     {
         using var test = new HubTest();
