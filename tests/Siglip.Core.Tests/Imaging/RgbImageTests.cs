@@ -165,4 +165,24 @@ public sealed class RgbImageTests
         using SKData encoded = pixels.Encode(SKPngEncoderOptions.Default);
         return encoded.ToArray();
     }
+
+    [TestMethod]
+    public void A_PNG_file_of_an_image_has_its_pixels()
+    {
+        byte[] pixels = [.. Enumerable.Range(0, 5 * 3 * 3).Select(i => (byte)(i * 5))];
+        RgbImage read = RgbImage.Decode(new RgbImage(5, 3, pixels).ToPng());
+
+        Assert.AreEqual((5, 3), (read.Width, read.Height));
+        CollectionAssert.AreEqual(pixels, read.Data.ToArray());
+    }
+
+    [TestMethod]
+    public void As_HTML_an_image_is_one_element_and_its_description_is_text()
+    {
+        var image = new RgbImage(2, 1, [1, 2, 3, 4, 5, 6]);
+        string html = image.ToHtml("\"><script>");
+
+        Assert.StartsWith($"<img src=\"data:image/png;base64,{Convert.ToBase64String(image.ToPng())}\" alt=\"&quot;&gt;&lt;script&gt;\" width=\"2\" height=\"1\"", html);
+        Assert.AreEqual(1, html.Count(character => character == '>'));
+    }
 }
