@@ -14,9 +14,8 @@ internal static class DownloadVerb
         Option<bool> json = CommonOptions.Json();
         var command = new Command("download", "Fetch a model of the Hugging Face hub into the cache, which Python uses, too.") { model, revision, json };
         GroupedHelp.Add(command, [],
-            "# the newest version, and one that never changes", "siglip download google/siglip2-base-patch16-224",
-            "siglip download google/siglip2-base-patch16-224 --revision 0123456789abcdef0123456789abcdef01234567",
-            "# then, with no network", "siglip embed photos --model google/siglip2-base-patch16-224 --offline --output photos.npy");
+            "# a model; what is in the cache already is not fetched again", "siglip download google/siglip2-base-patch16-224",
+            "# its files for another program", "siglip download google/siglip2-base-patch16-224 --json");
         command.SetAction((parsed, cancellationToken) => Task.FromResult(
             Run(parsed.GetRequiredValue(model), parsed.GetValue(revision), parsed.GetValue(json), cancellationToken)));
         return command;
