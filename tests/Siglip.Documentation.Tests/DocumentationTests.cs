@@ -23,7 +23,8 @@ public sealed class DocumentationTests
         try
         {
             CopyRepository(folder);
-            SampleProgram.Run(MarkdownPage.Parse(page, File.ReadAllText(Path.Combine(PagesFolder, page))), folder);
+            foreach (MarkdownPage program in MarkdownPage.Parse(page, File.ReadAllText(Path.Combine(PagesFolder, page))).Programs)
+                SampleProgram.Run(program, folder);
         }
         finally
         {

@@ -23,7 +23,8 @@ internal static class SampleProgram
         global using System.Threading.Tasks;
         """;
 
-    private static readonly CSharpParseOptions Language = new(LanguageVersion.CSharp14);
+    private static readonly CSharpParseOptions Language = new CSharpParseOptions(LanguageVersion.CSharp14)
+        .WithFeatures([new("FileBasedProgram", "true")]); // lines such as #:project are for the SDK
 
     private static readonly MetadataReference[] References = [.. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!)
         .Split(Path.PathSeparator).Select(path => MetadataReference.CreateFromFile(path))];
@@ -70,7 +71,7 @@ internal static class SampleProgram
         var code = new StringBuilder();
         foreach (CodeBlock block in page.Blocks)
         {
-            if (block.Number > 1)
+            if (block != page.Blocks[0])
                 code.Append($"#line hidden\nConsole.Write((char){(int)EndOfBlock});\n");
             code.Append($"#line {block.Line} \"{page.Name}\"\n").AppendJoin('\n', block.Code).Append('\n');
         }
