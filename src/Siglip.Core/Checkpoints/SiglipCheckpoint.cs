@@ -173,6 +173,28 @@ public sealed partial class SiglipCheckpoint : IDisposable
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
     public SiglipForImageClassification LoadForImageClassification(IReadOnlyList<string> labels, int imageSize) => LoadNewClassifier(labels, imageSize);
 
+    /// <summary>Reads the classifier by itself: on the mean patch embedding.</summary>
+    /// <returns>Weights [labels, hidden] and bias [labels], row-major; null if there is none.</returns>
+    /// <exception cref="InvalidDataException">It does not fit the configuration.</exception>
+    /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>
+    internal (float[] Weight, float[] Bias)? ReadClassifier()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (Labels is null)
+            return null;
+        CompareClassifierTensors().ThrowIfAny($"'{Source}'");
+        TorchNative.Ensure();
+        return (Read(ClassifierWeight), Read("classifier.bias"));
+
+        float[] Read(string name)
+        {
+            using Tensor values = empty([.. Tensors[name].Shape], float32);
+            _weights.ReadInto(name, values);
+            CheckFinite(name, values, SiglipPrecision.Float32);
+            return values.data<float>().ToArray();
+        }
+    }
+
     /// <summary>Computes the SHA-256 of the weights.</summary>
     /// <returns>64 lower-case hexadecimal digits: of model.safetensors, or of the shards' bytes one after the other in the order of their names.</returns>
     /// <exception cref="ObjectDisposedException">The checkpoint is disposed.</exception>

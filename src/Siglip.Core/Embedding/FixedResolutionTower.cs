@@ -103,4 +103,11 @@ internal sealed class FixedResolutionTower : VisionTower
 
         return (last, pooled, outputs.HasFlag(SiglipEmbeddingOutputs.MeanPatchEmbedding) ? last.mean([1], type: float32) : null);
     }
+
+    public override SiglipVisionOutput Forward(Tensor pixelValues, SiglipPatchGrid grid, SiglipForwardOptions options) => _model.Forward(
+        pixelValues.reshape(1, -1, _processor.Config.Height, _processor.Config.Width), options with { InterpolatePositionEncoding = _interpolates }); // [batch, channels, height, width]
+
+    public override RgbImage Resize(PixelRows image) => _processor.Resize(image);
+
+    public override SiglipMultiheadAttentionPoolingHead? Head => _model.Head;
 }

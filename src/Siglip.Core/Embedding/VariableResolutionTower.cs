@@ -80,6 +80,17 @@ internal sealed class VariableResolutionTower : VisionTower
         return (last, pooled, mean);
     }
 
+    public override SiglipVisionOutput Forward(Tensor pixelValues, SiglipPatchGrid grid, SiglipForwardOptions options)
+    {
+        Tensor patches = pixelValues.reshape(1, PatchCount, -1)[.., ..grid.Count]; // [batch, patches, values]
+        using Tensor mask = ones(1, grid.Count, @bool, Device), shapes = ShapesOf([grid]); // [batch, patches], [batch, 2]
+        return _model.Forward(patches, mask, shapes, options);
+    }
+
+    public override RgbImage Resize(PixelRows image) => _processor.Resize(image, out _);
+
+    public override SiglipMultiheadAttentionPoolingHead? Head => _model.Head;
+
     private Tensor MaskOf(ReadOnlySpan<SiglipPatchGrid> grids)
     {
         var valid = new bool[grids.Length * PatchCount];

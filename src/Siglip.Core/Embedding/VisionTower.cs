@@ -142,6 +142,22 @@ internal abstract class VisionTower(ModelUse use, Device device) : IDisposable
     public abstract (Tensor Patches, Tensor? Pooled, Tensor? Mean) Forward(
         Tensor pixelValues, ReadOnlySpan<SiglipPatchGrid> grids, SiglipEmbeddingOutputs outputs);
 
+    /// <summary>One forward pass of one image, without padding.</summary>
+    /// <param name="pixelValues">[1, <see cref="PixelValueCount"/>], on the model's device.</param>
+    /// <param name="grid">The image's patches.</param>
+    /// <param name="options">What to return.</param>
+    /// <returns>Tensors of a batch of one image and as many patches as it has; they belong to the open dispose scope.</returns>
+    public abstract SiglipVisionOutput Forward(Tensor pixelValues, SiglipPatchGrid grid, SiglipForwardOptions options);
+
+    /// <summary>The image as it is divided into patches: resized, and with 8 bits.</summary>
+    /// <param name="image">None of its rows may have been handed out.</param>
+    /// <exception cref="ArgumentException">The preprocessing does not take the image.</exception>
+    /// <exception cref="InvalidDataException">The pixels are damaged.</exception>
+    public abstract RgbImage Resize(PixelRows image);
+
+    /// <summary>The pooling head; null if the model has none.</summary>
+    public abstract SiglipMultiheadAttentionPoolingHead? Head { get; }
+
     public void Dispose() => use.Dispose();
 
     /// <exception cref="ArgumentException">The options name several devices.</exception>

@@ -17,7 +17,8 @@ internal sealed class OpenCodec : IDisposable
         _pin = bytes.Pin();
         try
         {
-            _data = CreateData((nint)_pin.Pointer, bytes.Length);
+            nint pointer = (nint)_pin.Pointer;
+            _data = SkiaNative.Load(() => SKData.Create(pointer, bytes.Length));
             Codec = SKCodec.Create(_data) ?? throw image.Damaged("its header cannot be read");
             ImageDecoder.CheckSize(Codec.Info.Width, Codec.Info.Height, image.Source);
         }
@@ -43,19 +44,5 @@ internal sealed class OpenCodec : IDisposable
         Codec?.Dispose();
         _data?.Dispose();
         _pin.Dispose();
-    }
-
-    // SkiaSharp's first use loads its native library.
-    private static SKData CreateData(nint bytes, int length)
-    {
-        try
-        {
-            return SKData.Create(bytes, length);
-        }
-        catch (Exception e) when (e is TypeInitializationException or DllNotFoundException)
-        {
-            throw new InvalidOperationException("The native library of SkiaSharp, which decodes images, cannot be loaded. On Linux, add the package "
-                + "SkiaSharp.NativeAssets.Linux.NoDependencies 2.88.9 to the application's project.", e);
-        }
     }
 }

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Net;
+using SkiaSharp;
 
 namespace Siglip.Core;
 
@@ -74,6 +76,25 @@ public sealed class RgbImage
     {
         ArgumentNullException.ThrowIfNull(source);
         return ImageDecoder.Decode(encoded, source, new ImageReading(applyExifOrientation));
+    }
+
+    /// <summary>The image as a PNG file.</summary>
+    /// <exception cref="InvalidOperationException">The native library of SkiaSharp is missing; the message names its package.</exception>
+    public byte[] ToPng()
+    {
+        using SKBitmap bitmap = SkiaPixels.ToBitmap(this);
+        using SKData png = bitmap.Encode(SKEncodedImageFormat.Png, 100);
+        return png.ToArray();
+    }
+
+    /// <summary>The image as HTML, for a notebook or a page: an <c>img</c> element that holds all of it.</summary>
+    /// <param name="description">What it shows, for those who do not see it.</param>
+    /// <returns>The element; pixels stay sharp when it is enlarged, and it shrinks with the page.</returns>
+    public string ToHtml(string description = "")
+    {
+        ArgumentNullException.ThrowIfNull(description);
+        return $"<img src=\"data:image/png;base64,{Convert.ToBase64String(ToPng())}\" alt=\"{WebUtility.HtmlEncode(description)}\" "
+            + $"width=\"{Width}\" height=\"{Height}\" style=\"max-width:100%;height:auto;image-rendering:pixelated\">";
     }
 
     /// <summary>The bytes of an image file.</summary>

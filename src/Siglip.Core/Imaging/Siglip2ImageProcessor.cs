@@ -94,11 +94,8 @@ public sealed class Siglip2ImageProcessor
                 nameof(destination));
         }
 
-        SiglipPatchGrid grid = GetPatchGrid(image.FullSize.Height, image.FullSize.Width);
+        RgbImage resized = Resize(image, out SiglipPatchGrid grid);
         int size = Config.PatchSize;
-
-        // The sides of a row of many patches may be longer than those of an image file; the configuration bounds the number of pixels.
-        RgbImage resized = ImageResizer.Resize(image, grid.Columns * size, grid.Rows * size, Config.Resample, Backend, ResizerCodes.Fastest);
         ReadOnlySpan<byte> data = resized.Data; // [height, width, channels]
         ReadOnlySpan<float> red = _table[0], green = _table[1], blue = _table[2];
         for (int y = 0; y < resized.Height; y++)
@@ -119,6 +116,18 @@ public sealed class Siglip2ImageProcessor
 
         destination[(grid.Count * ValuesPerPatch)..].Clear();
         return grid;
+    }
+
+    /// <summary>The image as it is divided into patches.</summary>
+    /// <param name="image">None of its rows may have been handed out.</param>
+    /// <param name="grid">The patches.</param>
+    /// <inheritdoc cref="Preprocess(PixelRows, Span{float})"/>
+    internal RgbImage Resize(PixelRows image, out SiglipPatchGrid grid)
+    {
+        grid = GetPatchGrid(image.FullSize.Height, image.FullSize.Width);
+
+        // The sides of a row of many patches may be longer than those of an image file; the configuration bounds the number of pixels.
+        return ImageResizer.Resize(image, grid.Columns * Config.PatchSize, grid.Rows * Config.PatchSize, Config.Resample, Backend, ResizerCodes.Fastest);
     }
 
     /// <summary>Checks that the patches are those that a model expects.</summary>

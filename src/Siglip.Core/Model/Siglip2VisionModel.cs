@@ -50,4 +50,6 @@ public sealed class Siglip2VisionModel : nn.Module<Tensor, Tensor, Tensor, Tenso
         vision_model.Forward(pixelValues, pixelAttentionMask, spatialShapes, options);
 
     internal SiglipEncoder Encoder => vision_model.Encoder;
+
+    internal SiglipMultiheadAttentionPoolingHead? Head => vision_model.Head;
 }

@@ -66,6 +66,8 @@ public sealed class Siglip2VisionTransformer : nn.Module<Tensor, Tensor, Tensor,
 
     internal SiglipEncoder Encoder => encoder;
 
+    internal SiglipMultiheadAttentionPoolingHead? Head => head;
+
     // [batch, patches] -> boolean [batch, 1, 1, patches]: the same for every head and every patch that attends
     private static Tensor AttentionMask(Tensor pixelValues, Tensor pixelAttentionMask)
     {

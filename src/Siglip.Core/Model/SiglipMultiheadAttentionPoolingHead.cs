@@ -43,9 +43,21 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
         ArgumentNullException.ThrowIfNull(hiddenStates);
         using DisposeScope scope = NewDisposeScope();
         Tensor pooled = attention.Forward(probe, hiddenStates, attentionMask); // [batch, 1, hidden]
-        pooled = pooled + mlp.call(layernorm.call(pooled)); // the residual is the attention's output; nothing is added to the probe
-        return pooled.squeeze(1).MoveToOuterDisposeScope(); // [batch, hidden]
+        return Finish(pooled).MoveToOuterDisposeScope(); // [batch, hidden]
     }
+
+    /// <summary>Pools the patches step by step, and returns the probe's attention weights too.</summary>
+    /// <param name="hiddenStates">[batch, patches, hidden], after the final layer norm.</param>
+    /// <returns>Output [batch, hidden] and weights [batch, heads, 1, patches], each row of which sums to 1.</returns>
+    internal (Tensor Output, Tensor Weights) ForwardWithWeights(Tensor hiddenStates)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (Tensor pooled, Tensor weights) = attention.ForwardWithWeights(probe, hiddenStates); // [batch, 1, hidden]
+        return (Finish(pooled).MoveToOuterDisposeScope(), weights.MoveToOuterDisposeScope());
+    }
+
+    // [batch, 1, hidden] -> [batch, hidden]. The residual is the attention's output; nothing is added to the probe.
+    private Tensor Finish(Tensor pooled) => (pooled + mlp.call(layernorm.call(pooled))).squeeze(1);
 
     /// <summary>torch's multi-head attention with one packed input projection, for a single query.</summary>
     /// <remarks>TorchSharp's own module is not batch-first and leaks a tensor without weights, hence this one under the same parameter names.</remarks>
@@ -80,15 +92,30 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
             if (!is_grad_enabled())
                 return out_proj.call(AttendOnce(query, hiddenStates, attentionMask)).MoveToOuterDisposeScope();
 
-            long batch = hiddenStates.shape[0];
+            (Tensor projectedQuery, Tensor key, Tensor value) = Project(query, hiddenStates);
+            Tensor attended = nn.functional.scaled_dot_product_attention(projectedQuery, key, value, attentionMask); // [batch, heads, 1, headSize]
+            return out_proj.call(JoinHeads(attended)).MoveToOuterDisposeScope();
+        }
+
+        // query [1, 1, hidden], hiddenStates [batch, patches, hidden] -> [batch, 1, hidden] and [batch, heads, 1, patches]
+        public (Tensor Output, Tensor Weights) ForwardWithWeights(Tensor query, Tensor hiddenStates)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            (Tensor projectedQuery, Tensor key, Tensor value) = Project(query, hiddenStates);
+            Tensor weights = nn.functional.softmax(projectedQuery.matmul(key.transpose(-2, -1)) * (1 / Math.Sqrt(_headSize)), -1); // [batch, heads, 1, patches]
+            Tensor output = out_proj.call(JoinHeads(weights.matmul(value)));
+            return (output.MoveToOuterDisposeScope(), weights.MoveToOuterDisposeScope());
+        }
+
+        // [batch, heads, 1, headSize], [batch, heads, patches, headSize] twice
+        private (Tensor Query, Tensor Key, Tensor Value) Project(Tensor query, Tensor hiddenStates)
+        {
             Tensor[] weights = in_proj_weight.chunk(3); // [hidden, hidden] each
             Tensor[] biases = in_proj_bias.chunk(3); // [hidden] each
-            Tensor projectedQuery = SplitHeads(nn.functional.linear(query, weights[0], biases[0])).expand(batch, -1, -1, -1); // [batch, heads, 1, headSize]
-            Tensor key = SplitHeads(nn.functional.linear(hiddenStates, weights[1], biases[1])); // [batch, heads, patches, headSize]
-            Tensor value = SplitHeads(nn.functional.linear(hiddenStates, weights[2], biases[2])); // [batch, heads, patches, headSize]
-            Tensor attended = nn.functional.scaled_dot_product_attention(projectedQuery, key, value, attentionMask); // [batch, heads, 1, headSize]
-            attended = attended.transpose(1, 2).reshape(batch, 1, _heads * _headSize); // [batch, 1, hidden]
-            return out_proj.call(attended).MoveToOuterDisposeScope();
+            return (
+                SplitHeads(nn.functional.linear(query, weights[0], biases[0])).expand(hiddenStates.shape[0], -1, -1, -1),
+                SplitHeads(nn.functional.linear(hiddenStates, weights[1], biases[1])),
+                SplitHeads(nn.functional.linear(hiddenStates, weights[2], biases[2])));
         }
 
         // The same without projecting every patch: as the query is one vector, its scores are products of the patches with that vector times the key weights, and the
@@ -111,5 +138,8 @@ public sealed class SiglipMultiheadAttentionPoolingHead : nn.Module<Tensor, Tens
 
         private Tensor SplitHeads(Tensor projected) =>
             projected.reshape(projected.shape[0], projected.shape[1], _heads, _headSize).transpose(1, 2);
+
+        // [batch, heads, 1, headSize] -> [batch, 1, hidden]
+        private Tensor JoinHeads(Tensor attended) => attended.transpose(1, 2).reshape(attended.shape[0], 1, _heads * _headSize);
     }
 }

@@ -52,4 +52,6 @@ public sealed class SiglipVisionModel : nn.Module<Tensor, Tensor>
         vision_model.ForwardPatches(pixelValues, new SiglipForwardOptions { InterpolatePositionEncoding = interpolatePositionEncoding });
 
     internal SiglipEncoder Encoder => vision_model.Encoder;
+
+    internal SiglipMultiheadAttentionPoolingHead? Head => vision_model.Head;
 }

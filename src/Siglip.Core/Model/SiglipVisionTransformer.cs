@@ -67,6 +67,8 @@ public sealed class SiglipVisionTransformer : nn.Module<Tensor, Tensor>
 
     internal SiglipEncoder Encoder => encoder;
 
+    internal SiglipMultiheadAttentionPoolingHead? Head => head;
+
     // [batch, patches, hidden]
     private Tensor Embed(Tensor pixelValues, SiglipForwardOptions options)
     {
