@@ -8,6 +8,7 @@
 
 // %%
 #:project ../src/Siglip.MLNet/Siglip.MLNet.csproj
+#:property PublishAot=false
 
 // %%
 using Microsoft.ML;

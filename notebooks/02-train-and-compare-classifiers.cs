@@ -9,6 +9,7 @@
 
 // %%
 #:project ../src/Siglip.MLNet/Siglip.MLNet.csproj
+#:property PublishAot=false
 
 // %%
 using Microsoft.ML;

@@ -9,16 +9,18 @@
 
 // %%
 #:project ../src/Siglip.MLNet/Siglip.MLNet.csproj
+#:property PublishAot=false
 
 // %%
 using Siglip.Core;
 
 string samples = Directory.Exists("samples") ? "samples" : "../samples"; // a notebook runs in its own folder
 var explainer = SiglipExplainer.FromPretrained("nano");
-SiglipExplanation explanation = explainer.Explain($"{samples}/cifar10-new/ship/45309.png");
+SiglipExplanation explanation = explainer.Explain($"{samples}/cifar10-new/horse/45204.png");
 Console.WriteLine($"{explanation.Image.Width} x {explanation.Image.Height} pixels, {explanation.PatchGrid.Rows} x {explanation.PatchGrid.Columns} patches");
 
-void Show(params RgbImage[] pictures) => display(HTML(string.Join(" ", pictures.Select(picture => picture.ToHtml()))));
+void Show(params RgbImage[] pictures) => display(HTML( // side by side
+    $"<div style=\"display: flex; gap: 8px; align-items: flex-start\">{string.Concat(pictures.Select(picture => $"<div style=\"flex: 0 1 auto\">{picture.ToHtml()}</div>"))}</div>"));
 
 // %% [markdown]
 // ## Patching
@@ -45,11 +47,11 @@ Show(explainer.DrawPositionSimilarities());
 // %% [markdown]
 // ## Self-attention
 //
-// In each layer each patch takes something from all patches; how much from which one is its attention. For the patch in row 3, column 4 (in the red frame): a line of tiles for each of the
+// In each layer each patch takes something from all patches; how much from which one is its attention. For the patch in row 3, column 3 (in the red frame): a line of tiles for each of the
 // six layers, a tile for each of the four heads.
 
 // %%
-(int row, int column) = (3, 4);
+(int row, int column) = (3, 3);
 Show(explanation.DrawAttention(row, column));
 
 // %% [markdown]
@@ -73,7 +75,7 @@ for (int layer = 0; layer < explanation.Attentions.Count; layer++)
 // ## Output embeddings
 //
 // After the last layer each patch has an embedding that says what it is in this image. On the left the three directions in which they differ most, as red, green and blue: patches of one colour
-// are the same kind of thing to the model. On the right how similar each patch is to the one in row 3, column 4.
+// are the same kind of thing to the model. On the right how similar each patch is to the one in row 3, column 3.
 
 // %%
 Show(explanation.DrawEmbeddings(), explanation.GetSimilarity(row, column).DrawOver(explanation.Image));
@@ -92,12 +94,12 @@ display(HTML(map.ToHtml()));
 // %% [markdown]
 // ## Why this label?
 //
-// `nano` has a classifier. Which patches speak for its answer, and which would speak for another one?
+// `nano` has a classifier. Which patches speak for its answer (on the left), and which would speak for a cat (on the right)?
 
 // %%
 foreach ((string label, float probability) in explanation.Labels!.Zip(explanation.Probabilities!).OrderByDescending(answer => answer.Second).Take(3))
     Console.WriteLine($"{label} {probability:F2}");
-Show(explanation.GetRelevance().DrawOver(explanation.Image), explanation.GetRelevance("airplane").DrawOver(explanation.Image));
+Show(explanation.GetRelevance().DrawOver(explanation.Image), explanation.GetRelevance("cat").DrawOver(explanation.Image));
 
 // %% [markdown]
 // Next: [fine-tune the model](04-fine-tune.ipynb).

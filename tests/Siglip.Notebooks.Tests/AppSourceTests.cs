@@ -15,6 +15,7 @@ public sealed class AppSourceTests
 
             // %%
             #:project ../src/Siglip.MLNet/Siglip.MLNet.csproj
+            #:property PublishAot=false
 
             // %%
             using System.Text;

@@ -23,7 +23,7 @@ internal sealed record Notebook(IReadOnlyList<NotebookCell> Cells)
     /// <summary>nbformat 4.2, as the editor writes it.</summary>
     public string ToJson() => new JsonObject
     {
-        ["cells"] = new JsonArray([.. Cells.Select(Cell)]),
+        ["cells"] = new JsonArray([.. Cells.Select((cell, i) => Cell(cell, Cells.Take(i + 1).Count(other => other.IsCode)))]),
         ["metadata"] = new JsonObject
         {
             ["kernelspec"] = new JsonObject { ["display_name"] = ".NET (C#)", ["language"] = "C#", ["name"] = ".net-csharp" },
@@ -41,11 +41,11 @@ internal sealed record Notebook(IReadOnlyList<NotebookCell> Cells)
         ["nbformat_minor"] = 2,
     }.ToJsonString(Format) + "\n";
 
-    private static JsonObject Cell(NotebookCell cell) => cell.IsCode
+    private static JsonObject Cell(NotebookCell cell, int number) => cell.IsCode
         ? new JsonObject
         {
             ["cell_type"] = "code",
-            ["execution_count"] = null,
+            ["execution_count"] = number,
             ["metadata"] = new JsonObject
             {
                 ["dotnet_interactive"] = new JsonObject { ["language"] = "csharp" },
