@@ -12,6 +12,7 @@
 #:property PublishAot=false
 
 // %%
+using System.IO;
 using Siglip.Core;
 
 string samples = Directory.Exists("samples") ? "samples" : "../samples"; // a notebook runs in its own folder

@@ -12,6 +12,7 @@
 #:property PublishAot=false
 
 // %%
+using System.IO;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Siglip.Core;

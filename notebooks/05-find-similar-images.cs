@@ -12,7 +12,9 @@
 #:property PublishAot=false
 
 // %%
+using System.IO;
 using System.Numerics.Tensors;
+using System.Threading;
 using Siglip.Core;
 
 string samples = Directory.Exists("samples") ? "samples" : "../samples"; // a notebook runs in its own folder

@@ -8,8 +8,8 @@ namespace Siglip.Notebooks.Tests;
 /// <summary>Runs the C# of a notebook as its kernel does: cell by cell, each as a script that goes on where the one before it has ended.</summary>
 internal static class NotebookRun
 {
-    /// <summary>What a cell has without asking, in .NET Interactive and in a file-based app.</summary>
-    private static readonly string[] Imports = ["System", "System.IO", "System.Linq", "System.Collections.Generic", "System.Threading", "System.Threading.Tasks"];
+    /// <summary>The namespaces that a cell has without asking both in .NET Interactive and in a file-based app.</summary>
+    private static readonly string[] Imports = ["System", "System.Collections.Generic", "System.Linq", "System.Threading.Tasks"];
 
     private static readonly MetadataReference[] References = [.. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!)
         .Split(Path.PathSeparator).Select(path => MetadataReference.CreateFromFile(path))];

@@ -27,7 +27,7 @@ public sealed class NotebookRunTests
 
     [TestMethod]
     [DataRow("int x = y;", "CS0103")]
-    [DataRow("throw new IOException(\"gone\");", "gone")]
+    [DataRow("throw new System.IO.IOException(\"gone\");", "gone")]
     public async Task A_cell_that_fails_is_named(string source, string message)
     {
         var exception = await Assert.ThrowsExactlyAsync<AssertFailedException>(() => Run("int a = 1;", source));
