@@ -14,7 +14,6 @@
 // %%
 using System.IO;
 using System.Numerics.Tensors;
-using System.Threading;
 using Siglip.Core;
 
 string samples = Directory.Exists("samples") ? "samples" : "../samples"; // a notebook runs in its own folder
@@ -24,22 +23,14 @@ string[] queries = [.. Directory.EnumerateFiles($"{samples}/cifar10-new", "*.png
 // %% [markdown]
 // ## The index
 //
-// `SiglipImageEmbedder` is the way without ML.NET: files in, embeddings out, in batches, while the next files are decoded. With `Normalize` each embedding has length
-// 1, and the dot product of two is their cosine similarity. The index is an array.
+// `SiglipImageEmbedder` is the way without ML.NET: files in, embeddings out. With `Normalize` each embedding has length 1, and the dot product of two is their cosine
+// similarity. The index is an array. For many files there is `EmbedAsync`, which embeds in batches while the next files are decoded.
 
 // %%
 var embedder = SiglipImageEmbedder.FromPretrained("nano", new SiglipImageEmbedderOptions { Normalize = true }); // or the folder of a checkpoint
 
-async Task<float[][]> Embed(string[] files)
-{
-    var embeddings = new float[files.Length][];
-    await foreach (SiglipImageEmbedding embedding in embedder.EmbedAsync(files.ToAsyncEnumerable(), CancellationToken.None))
-        embeddings[embedding.Index] = embedding.Values;
-    return embeddings;
-}
-
-float[][] index = await Embed(collection);
-float[][] asked = await Embed(queries);
+float[][] index = [.. collection.Select(file => embedder.Embed(file))];
+float[][] asked = [.. queries.Select(file => embedder.Embed(file))];
 Console.WriteLine($"{index.Length} embeddings of {index[0].Length} numbers");
 
 // %% [markdown]
