@@ -103,7 +103,7 @@ foreach ((string label, float probability) in explanation.Labels!.Zip(explanatio
 Show(explanation.GetRelevance().DrawOver(explanation.Image), explanation.GetRelevance("cat").DrawOver(explanation.Image));
 
 // %% [markdown]
-// Next: [fine-tune the model](04-fine-tune.ipynb).
+// Next: [fine-tune the model](04-fine-tune.ipynb). All pictures, what they are made of, and the command: [what the model sees](../docs/explain.md).
 
 // %%
 explainer.Dispose();

@@ -9,6 +9,7 @@ var root = new RootCommand("SigLIP image embeddings, classifiers on top of them,
     EmbedVerb.Create(),
     ForwardVerb.Create(),
     FinetuneVerb.Create(),
+    ExplainVerb.Create(),
     ExportOnnxVerb.Create(),
     InfoVerb.Create(),
 };

@@ -13,6 +13,12 @@ internal sealed class LinearClassifier(float[] weight, float[] bias)
 
     public int Classes => bias.Length;
 
+    /// <summary>[classes, hidden], row-major.</summary>
+    public float[] Weight => weight;
+
+    /// <summary>[classes].</summary>
+    public float[] Bias => bias;
+
     private bool IsFinite => weight.All(float.IsFinite) && bias.All(float.IsFinite);
 
     /// <summary>Copies the classifier of a model.</summary>

@@ -177,7 +177,7 @@ public sealed class TrainTests
     }
 
     [TestMethod]
-    public void A_saved_model_of_the_image_classification_trainer_predicts_too()
+    public void A_saved_model_of_the_image_classification_trainer_predicts_and_is_explained_too()
     {
         using var folder = new TestFolder();
         string images = folder.WriteImages("images");
@@ -197,6 +197,12 @@ public sealed class TrainTests
         Assert.AreEqual(3, predicted.ExitCode);
         Assert.HasCount(9, predicted.Output.TrimEnd().Split('\n'), "a heading and eight images");
         Assert.Contains("text.jpg", predicted.Errors);
+
+        string image = Directory.GetFiles(Path.Combine(images, "ship"))[0];
+        JsonNode explained = JsonNode.Parse(SiglipProcess.Run(folder.Path, "explain", image, "--model", "model.zip", "--output", "out", "--json").Succeeded().Output)!;
+        JsonNode expected = JsonNode.Parse(SiglipProcess.Run(folder.Path, "predict", "model.zip", image, "--json").Succeeded().Output)![0]!;
+        Assert.AreEqual((string)expected["label"]!, (string)explained["label"]!);
+        Assert.AreEqual((float)expected["probabilities"]!["ship"]!, (float)explained["probabilities"]!["ship"]!, 1e-4);
     }
 
     private sealed class LabeledRow

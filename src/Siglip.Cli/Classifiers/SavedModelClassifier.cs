@@ -1,6 +1,8 @@
 using System.Reflection;
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using Microsoft.ML.Trainers;
+using Siglip.Core;
 using Siglip.MLNet;
 
 namespace Siglip.Cli;
@@ -80,6 +82,57 @@ internal sealed class SavedModelClassifier : IImageClassifier
             float[] probabilities = scores.DenseValues().ToArray();
             yield return probabilities.Any(float.IsNaN) ? (null, probabilities, WhyMissing(paths[i])) : (text.ToString(), probabilities, null);
         }
+    }
+
+    /// <summary>Makes an explainer of the model and its classifier, if that is linear.</summary>
+    /// <param name="path">What error messages call it.</param>
+    /// <exception cref="InvalidDataException">The classifier is another one, or not on an embedding.</exception>
+    public SiglipExplainer CreateExplainer(string path)
+    {
+        SiglipImageFeaturizingTransformer? featurizer = Steps(_model).Select(FeaturizerOf).FirstOrDefault(found => found is not null);
+        if (featurizer is null || FindLinear(featurizer) is not { } classifier)
+            throw new InvalidDataException($"The classifier in '{path}' cannot be explained: expected a linear one on SigLIP embeddings, as siglip train and fine-tuning in ML.NET make them.");
+
+        // A model of its own: that of the saved pipeline is laid out for inference, without gradients. By way of a file, as it may be larger than an array.
+        var weights = new FileStream(
+            Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16, FileOptions.DeleteOnClose);
+        try
+        {
+            SafetensorsFile.Write(weights, featurizer.Embedder.ToParts(featurizer.SavedDtype), metadata: null);
+            weights.Position = 0;
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+
+        using SiglipCheckpoint checkpoint = SiglipCheckpoint.FromStreams(
+            featurizer.Embedder.Config.ToJson(), featurizer.Embedder.ProcessorConfig.ToJson(), weights, $"'{path}'");
+        SiglipImageEmbedderOptions options = featurizer.Settings.ToEmbedderOptions(featurizer.Device);
+        return SiglipExplainer.Load(checkpoint, options.Precision == SiglipPrecision.Int8 ? options with { Precision = SiglipPrecision.Float32 } : options, classifier);
+    }
+
+    // Null if there is none.
+    private EmbeddingClassifier? FindLinear(SiglipImageFeaturizingTransformer featurizer)
+    {
+        foreach (ITransformer step in Steps(_model))
+        {
+            if (step is SiglipImageClassificationTransformer fineTuned)
+                return new EmbeddingClassifier(Labels, fineTuned.Classifier.Weight, fineTuned.Classifier.Bias, fineTuned.Embedding);
+            if (step is ISingleFeaturePredictionTransformer<object> { Model: LinearMulticlassModelParametersBase linear } trained)
+            {
+                SiglipOutputKind? kind = featurizer.Settings.Columns.Where(column => column.Key == trained.FeatureColumnName)
+                    .Select(column => (SiglipOutputKind?)column.Value).FirstOrDefault();
+                VBuffer<float>[] weights = [];
+                linear.GetWeights(ref weights, out _);
+                return kind is { } embedding && FeaturizedSchema.FlagOf(embedding) != SiglipEmbeddingOutputs.None
+                    ? new EmbeddingClassifier(Labels, [.. weights.SelectMany(row => row.DenseValues())], [.. linear.GetBiases()], FeaturizedSchema.FlagOf(embedding))
+                    : null;
+            }
+        }
+
+        return null;
     }
 
     // Missing values do not say why: the image is embedded once more.

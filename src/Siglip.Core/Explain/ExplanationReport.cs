@@ -121,8 +121,8 @@ internal static class ExplanationReport
             $"A classifier has turned the embedding into probabilities.</p><table>{rows}</table><p>",
             [
                 new("relevance.png", relevance.DrawOver(explanation.Image), $"What speaks for {label ?? explanation.PredictedLabel}",
-                    "The attention of all layers, weighted by how much the label's score would rise with it (the gradient), and followed down to the image (Chefer, Gur and Wolf, 2021). Bright patches speak for the label; what speaks "
-                    + "against it is not shown. A wrong label with its reason in the background is a hint that the model has learned the background.", ReportPage.Scale(relevance)),
+                    "How much the label's score would rise with each number of a patch's embedding (the gradient), times that number, summed over the patch (gradient times input, Shrikumar et al., 2016). Bright patches speak for the label; what "
+                    + "speaks against it is not shown. A label with its reason in the background is a hint that the model has learned the background.", ReportPage.Scale(relevance)),
             ]);
     }
 

@@ -6,33 +6,39 @@ namespace Siglip.Core;
 internal static class PatchPictures
 {
     private const int Side = 512; // of pictures, about
-    private const int SmallestPatch = 28; // in pixels, so that a number is legible in it
+    private const int SmallestPatch = 40; // in pixels, so that a number is legible in it
 
     private static readonly SKColor Ink = new(0x40, 0x40, 0x40);
     private static readonly SKColor LabelColour = new(0, 0, 0, 0x90);
-    private static readonly SKColor LineColour = new(255, 255, 255, 0xc0);
+    private static readonly SKColor LightLine = new(255, 255, 255, 0xc0), DarkLine = new(0, 0, 0, 0x80); // side by side, one of which shows on any image
 
     /// <summary>The image with lines between the patches and a number in each; their rows and columns at the edges.</summary>
     public static RgbImage DrawGrid(RgbImage image, SiglipPatchGrid grid)
     {
-        const int EdgeDigits = 3, Padding = 8;
+        const int EdgeDigits = 3, Digits = 2, Padding = 8;
         int factor = FactorFor(image, grid), patch = image.Width / grid.Columns * factor;
-        int digits = patch >= 56 ? 2 : 1;
         int edge = Canvas.HeightOf(EdgeDigits) + (2 * Padding), left = Canvas.WidthOf(grid.Rows - 1, EdgeDigits) + (2 * Padding);
         using var canvas = new Canvas(left + (image.Width * factor), edge + (image.Height * factor));
         canvas.Draw(PictureSize.Enlarge(image, factor, factor), left, edge);
-        int edgeDigits = patch >= 40 ? EdgeDigits : 2;
         for (int column = 0; column < grid.Columns; column++)
-            canvas.CentredNumber(column, left + (column * patch) + (patch / 2), edge / 2, edgeDigits, Ink);
+            canvas.CentredNumber(column, left + (column * patch) + (patch / 2), edge / 2, EdgeDigits, Ink);
         for (int row = 0; row < grid.Rows; row++)
-            canvas.CentredNumber(row, left / 2, edge + (row * patch) + (patch / 2), edgeDigits, Ink);
+            canvas.CentredNumber(row, left / 2, edge + (row * patch) + (patch / 2), EdgeDigits, Ink);
 
         for (int column = 1; column < grid.Columns; column++)
-            canvas.Fill(left + (column * patch) - 1, edge, 1, image.Height * factor, LineColour);
+        {
+            canvas.Fill(left + (column * patch) - 1, edge, 1, image.Height * factor, LightLine);
+            canvas.Fill(left + (column * patch), edge, 1, image.Height * factor, DarkLine);
+        }
+
         for (int row = 1; row < grid.Rows; row++)
-            canvas.Fill(left, edge + (row * patch) - 1, image.Width * factor, 1, LineColour);
+        {
+            canvas.Fill(left, edge + (row * patch) - 1, image.Width * factor, 1, LightLine);
+            canvas.Fill(left, edge + (row * patch), image.Width * factor, 1, DarkLine);
+        }
+
         for (int i = 0; i < grid.Count; i++)
-            canvas.Label(i, left + (i % grid.Columns * patch), edge + (i / grid.Columns * patch), digits, LabelColour);
+            canvas.Label(i, left + (i % grid.Columns * patch), edge + (i / grid.Columns * patch), Digits, LabelColour);
         return canvas.ToImage();
     }
 

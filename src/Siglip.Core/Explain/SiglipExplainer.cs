@@ -185,40 +185,27 @@ public sealed class SiglipExplainer : IDisposable
         _tower.Dispose();
     }
 
-    /// <summary>How much each patch speaks for a label.</summary>
+    /// <summary>How much each patch speaks for a label: gradient times input.</summary>
     /// <param name="pixelValues">Of one image.</param>
     /// <param name="grid">Its patches.</param>
     /// <param name="label">Null for the most probable one.</param>
-    /// <remarks>
-    /// "Generic Attention-model Explainability" (Chefer, Gur and Wolf, 2021): of each layer's attention weights those count whose increase would raise the class's
-    /// logit, weighted by gradient times weight; they are propagated from layer to layer like attention rollout, added to the identity. There a class token
-    /// reads the patches. Here the embedding does: the pooling head's probe by attention, to which the same rule applies; the mean as an attention with equal,
-    /// constant weights, whose gradient times weight is, for each patch, its last hidden state times the gradient with respect to it. The logit is taken relative
-    /// to the mean of all classes', as a number that is added to all of them changes no probability.
-    /// </remarks>
     internal float[] ComputeRelevance(float[] pixelValues, SiglipPatchGrid grid, string? label)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (_classifier is null)
-            throw new InvalidOperationException("The model has no classifier, so there is no label to explain. Use a checkpoint with one, or explain a model written by siglip train on the command line.");
+            throw new InvalidOperationException("The model has no classifier, so there is no label to explain. Use a checkpoint with one; siglip explain takes models written by siglip train, too.");
         using var ordinaryTensors = inference_mode(false);
         using var gradients = enable_grad();
         using DisposeScope scope = NewDisposeScope();
-        SiglipVisionOutput output = Forward(pixelValues, grid);
-        Tensor last = output.LastHiddenState; // [1, patches, hidden]
-        (Tensor Pooled, Tensor Weights)? head = _classifier.Embedding == SiglipEmbeddingOutputs.PooledEmbedding ? _tower.Head!.ForwardWithWeights(last) : null;
-        Tensor logits = _classifier.Logits(last, head?.Pooled, _options.Normalize); // [labels]
+        SiglipVisionOutput output = Forward(pixelValues, grid, new SiglipForwardOptions { OutputHiddenStates = true });
+        Tensor logits = _classifier.Logits(output.LastHiddenState, output.PoolerOutput, _options.Normalize); // [labels]
         long target = label is null ? logits.argmax().item<long>() : _classifier.IndexOf(label);
-        Tensor logit = _classifier.Labels.Count == 1 ? logits[target] : logits[target] - logits.mean();
 
-        Tensor[] inputs = [.. output.Attentions!, head?.Weights ?? last];
-        Tensor[] products = [.. autograd.grad([logit], inputs).Zip(inputs, (gradient, input) => (gradient * input).to(float32))];
-        Tensor relevance = head is null
-            ? products[^1].sum(-1).relu() // [1, patches]
-            : products[^1].relu().mean([1]).squeeze(1); // [1, heads, 1, patches] -> [1, patches]
-        for (int layer = products.Length - 2; layer >= 0; layer--)
-            relevance = relevance + relevance.matmul(products[layer].relu().mean([1]).squeeze(0)); // [1, heads, patches, patches] -> [patches, patches]
-        return ToArray(relevance.detach());
+        // Relative to the mean of all classes, as a number that is added to all logits changes no probability.
+        Tensor logit = _classifier.Labels.Count == 1 ? logits[target] : logits[target] - logits.mean();
+        Tensor embeddings = output.HiddenStates![0]; // [1, patches, hidden]
+        Tensor gradient = autograd.grad([logit], [embeddings])[0];
+        return ToArray((gradient.to(float32) * embeddings.to(float32)).sum(-1).relu().detach()); // [1, patches]
     }
 
     private SiglipPatchGrid PositionGrid
@@ -242,7 +229,7 @@ public sealed class SiglipExplainer : IDisposable
 
         using var noGradients = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        SiglipVisionOutput output = Forward(pixelValues, grid);
+        SiglipVisionOutput output = Forward(pixelValues, grid, new SiglipForwardOptions { OutputAttentions = true, OutputHiddenStates = true });
         (Tensor Pooled, Tensor Weights)? head = _tower.Head?.ForwardWithWeights(output.LastHiddenState);
         return new SiglipExplanation(this, pixelValues)
         {
@@ -273,10 +260,10 @@ public sealed class SiglipExplainer : IDisposable
         }
     }
 
-    private SiglipVisionOutput Forward(float[] pixelValues, SiglipPatchGrid grid)
+    private SiglipVisionOutput Forward(float[] pixelValues, SiglipPatchGrid grid, SiglipForwardOptions options)
     {
         Tensor pixels = tensor(pixelValues, [1, pixelValues.Length]).clone().to(_tower.Device);
-        return _tower.Forward(pixels, grid, new SiglipForwardOptions { OutputAttentions = true, OutputHiddenStates = true });
+        return _tower.Forward(pixels, grid, options);
     }
 
     // [hidden, patch height, patch width, channels]

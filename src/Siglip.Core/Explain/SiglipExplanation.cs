@@ -144,9 +144,8 @@ public sealed class SiglipExplanation
     /// <exception cref="ArgumentException">There is no such label.</exception>
     /// <exception cref="InvalidOperationException">There is no classifier.</exception>
     /// <exception cref="ObjectDisposedException">The explainer is disposed.</exception>
-    /// <remarks>Gradient times attention, layer by layer ("Generic Attention-model Explainability for Interpreting Bi-Modal and Encoder-Decoder Transformers", Chefer, Gur
-    /// and Wolf, 2021), from the logit of the class, relative to the mean of all classes. SigLIP has no class token: the probe's attention takes its place, or, for
-    /// a classifier on the mean of the patches, each patch's contribution to the logit.</remarks>
+    /// <remarks>Gradient times input ("Not Just a Black Box: Learning Important Features Through Propagating Activation Differences", Shrikumar et al., 2016): how much the
+    /// logit of the class, relative to the mean of all classes, would rise with each number of the patch's embedding, times that number, summed over the patch; sums below 0 are 0.</remarks>
     public SiglipPatchMap GetRelevance(string? label = null) => new(PatchGrid, _explainer.ComputeRelevance(_pixelValues, PatchGrid, label));
 
     /// <summary>Draws the image with its patches, numbered in the order in which the model sees them; rows and columns at the edges.</summary>
