@@ -29,7 +29,8 @@ public sealed class DocumentationTests
             CopyRepository(folder);
             PythonCache.Write(Path.Combine(folder, "hub"), "google/siglip2-base-patch16-224", new string('0', 40), PlayRepository.FilesOf(Nano)); // a small one under the name
             using var cache = new HubVariables(("HF_HUB_CACHE", Path.Combine(folder, "hub")));
-            SampleProgram.Run(MarkdownPage.Parse(page, File.ReadAllText(Path.Combine(PagesFolder, page))), folder);
+            foreach (MarkdownPage program in MarkdownPage.Parse(page, File.ReadAllText(Path.Combine(PagesFolder, page))).Programs)
+                SampleProgram.Run(program, folder);
         }
         finally
         {

@@ -1,9 +1,12 @@
+using System.Text.RegularExpressions;
+
 namespace Siglip.Documentation.Tests;
 
-/// <summary>A page whose C# is one program: its <c>csharp</c> blocks, in order, are Program.cs, and a <c>text</c> block is what the block before it prints.</summary>
+/// <summary>A page whose C# is one program: its <c>csharp</c> blocks, in order, are Program.cs, and a <c>text</c> block is what the block before it prints.
+/// A block that begins with a comment that is a file's name, such as <c>// classify.cs</c>, begins another program.</summary>
 /// <param name="Name">The page, as messages name it.</param>
 /// <param name="Blocks">The C# of the page.</param>
-internal sealed record MarkdownPage(string Name, IReadOnlyList<CodeBlock> Blocks)
+internal sealed partial record MarkdownPage(string Name, IReadOnlyList<CodeBlock> Blocks)
 {
     private const string Fence = "```";
 
@@ -39,6 +42,19 @@ internal sealed record MarkdownPage(string Name, IReadOnlyList<CodeBlock> Blocks
         return new MarkdownPage(name, blocks);
     }
 
+    /// <summary>The page's programs, each as a page of its own, in order.</summary>
+    public IEnumerable<MarkdownPage> Programs
+    {
+        get
+        {
+            int[] starts = [0, .. Blocks.Index().Skip(1).Where(block => block.Item.Code is [{ } line, ..] && FileName().IsMatch(line)).Select(block => block.Index), Blocks.Count];
+            return starts.Zip(starts.Skip(1), (first, next) => this with { Blocks = [.. Blocks.Take(first..next)] });
+        }
+    }
+
     /// <summary>Where a block stands, for messages.</summary>
     public string Place(CodeBlock block) => $"{Name}({block.Line}), block {block.Number}";
+
+    [GeneratedRegex(@"^// [\w-]+\.cs\b")]
+    private static partial Regex FileName();
 }

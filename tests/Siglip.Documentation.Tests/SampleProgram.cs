@@ -23,7 +23,23 @@ internal static class SampleProgram
         global using System.Threading.Tasks;
         """;
 
-    private static readonly CSharpParseOptions Language = new(LanguageVersion.CSharp14);
+    /// <summary>What a web application gets on top.</summary>
+    private const string WebUsings = """
+        global using System.Net.Http.Json;
+        global using Microsoft.AspNetCore.Builder;
+        global using Microsoft.AspNetCore.Hosting;
+        global using Microsoft.AspNetCore.Http;
+        global using Microsoft.AspNetCore.Routing;
+        global using Microsoft.Extensions.Configuration;
+        global using Microsoft.Extensions.DependencyInjection;
+        global using Microsoft.Extensions.Hosting;
+        global using Microsoft.Extensions.Logging;
+        """;
+
+    private const string WebSdk = "#:sdk Microsoft.NET.Sdk.Web";
+
+    private static readonly CSharpParseOptions Language = new CSharpParseOptions(LanguageVersion.CSharp14)
+        .WithFeatures([new("FileBasedProgram", "true")]); // lines such as #:project are for the SDK
 
     private static readonly MetadataReference[] References = [.. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!)
         .Split(Path.PathSeparator).Select(path => MetadataReference.CreateFromFile(path))];
@@ -70,14 +86,14 @@ internal static class SampleProgram
         var code = new StringBuilder();
         foreach (CodeBlock block in page.Blocks)
         {
-            if (block.Number > 1)
+            if (block != page.Blocks[0])
                 code.Append($"#line hidden\nConsole.Write((char){(int)EndOfBlock});\n");
             code.Append($"#line {block.Line} \"{page.Name}\"\n").AppendJoin('\n', block.Code).Append('\n');
         }
 
         var compilation = CSharpCompilation.Create(
             Path.GetFileNameWithoutExtension(page.Name),
-            [Parse(ImplicitUsings, ""), Parse(code.ToString(), page.Name)],
+            [Parse(ImplicitUsings, ""), Parse(page.Blocks.Any(block => block.Code.Contains(WebSdk)) ? WebUsings : "", ""), Parse(code.ToString(), page.Name)],
             References,
             new CSharpCompilationOptions(OutputKind.ConsoleApplication, optimizationLevel: OptimizationLevel.Debug, nullableContextOptions: NullableContextOptions.Enable,
                 specificDiagnosticOptions: [new("CS1701", ReportDiagnostic.Suppress)])); // a newer version of a package than a reference asks for; the SDK suppresses it, too

@@ -73,6 +73,38 @@ public sealed class SampleProgramTests
             "page.md(2), block 1, ends the program");
 
     [TestMethod]
+    public void A_block_that_names_a_file_begins_another_program()
+    {
+        MarkdownPage page = MarkdownPage.Parse("page.md", """
+            ```csharp
+            // one.cs
+            #:property PublishAot=false
+            int x = 1;
+            ```
+            ```csharp
+            Console.WriteLine(x);
+            ```
+            ```text
+            1
+            ```
+            ```csharp
+            // two.cs, for another process
+            string x = "a";
+            Console.WriteLine(x);
+            ```
+            ```text
+            b
+            ```
+            """);
+        MarkdownPage[] programs = [.. page.Programs];
+
+        Assert.HasCount(2, programs);
+        SampleProgram.Run(programs[0], AppContext.BaseDirectory);
+        var exception = Assert.ThrowsExactly<AssertFailedException>(() => SampleProgram.Run(programs[1], AppContext.BaseDirectory));
+        Assert.Contains("page.md(13), block 3, prints\na\nand the page shows\nb", exception.Message);
+    }
+
+    [TestMethod]
     public void A_text_block_without_code_before_it_is_refused()
     {
         var exception = Assert.ThrowsExactly<InvalidDataException>(() => MarkdownPage.Parse("page.md", "# Title\n```text\n1\n```"));

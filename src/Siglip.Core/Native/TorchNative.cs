@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
@@ -10,7 +11,8 @@ namespace Siglip.Core;
 /// <remarks>
 /// TorchSharp's native library asks for <c>GLIBCXX_3.4.32</c>, which Debian 12 and Ubuntu 22.04 do not have, for the sake of
 /// one symbol that nothing in it refers to. Where the ordinary load fails, a copy in memory whose request is marked as weak
-/// is loaded instead; no file is changed.
+/// is loaded instead; no file is changed. In a notebook there is no application folder: the libraries are loaded from NuGet's folder, where the kernel has
+/// TorchSharp from.
 /// </remarks>
 public static partial class TorchNative
 {
@@ -30,8 +32,9 @@ public static partial class TorchNative
             return;
 
         var owner = typeof(torch).Assembly; // typeof does not run torch's static constructor
-        bool hasTorch = NativeLibrary.TryLoad("torch_cpu", owner, null, out _); // the system's own, if the application has none
-        if (!hasTorch || (!NativeLibrary.TryLoad("LibTorchSharp", owner, null, out _) && FindNative(LibTorchSharpFile()) is null))
+        bool hasTorch = FindPackageFolders(owner.Location).Any(folder => NativeLibrary.TryLoad(Path.Combine(folder, TorchFile), out _)) // before the system's own of another version
+            || NativeLibrary.TryLoad("torch_cpu", owner, null, out _); // the system's own, if the application has none
+        if (!hasTorch || (!NativeLibrary.TryLoad("LibTorchSharp", owner, null, out _) && FindNative(LibTorchSharpFile) is null))
             throw new DllNotFoundException(
                 "The native libraries of libtorch were not found. Add ONE of the packages TorchSharp-cpu, TorchSharp-cuda-linux or "
                 + $"TorchSharp-cuda-windows, version {owner.GetName().Version?.ToString(3)}, to the application's project.");
@@ -57,13 +60,37 @@ public static partial class TorchNative
     [ModuleInitializer]
     internal static void Register()
     {
-        if (!OperatingSystem.IsLinux())
-            return;
-
         var context = AssemblyLoadContext.GetLoadContext(typeof(torch).Assembly) ?? AssemblyLoadContext.Default;
-        context.ResolvingUnmanagedDll += static (_, name) => name == "LibTorchSharp" ? LoadPatched() : 0; // raised only after normal probing failed
+        if (!FindPackageFolders(typeof(torch).Assembly.Location).Any() || !TryPutFirst(context))
+            context.ResolvingUnmanagedDll += Resolve;
     }
 #pragma warning restore CA2255
+
+    // Raised only after normal probing failed.
+    private static nint Resolve(Assembly assembly, string name) => name switch
+    {
+        "torch_cpu" => LoadFile(TorchFile),
+        "LibTorchSharp" => OperatingSystem.IsLinux() ? LoadPatched() : LoadFile(LibTorchSharpFile),
+        _ => 0,
+    };
+
+    // A notebook's kernel has a handler, too. Where the ordinary load fails, that one throws, and no handler after it is asked.
+    private static bool TryPutFirst(AssemblyLoadContext context)
+    {
+        try
+        {
+            ref Func<Assembly, string, nint>? handlers = ref HandlersOf(context);
+            handlers = (Func<Assembly, string, nint>)Delegate.Combine((Func<Assembly, string, nint>)Resolve, handlers);
+            return true;
+        }
+        catch (MissingFieldException) // another version of .NET
+        {
+            return false;
+        }
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_resolvingUnmanagedDll")]
+    private static extern ref Func<Assembly, string, nint>? HandlersOf(AssemblyLoadContext context);
 
     private static nint LoadPatched()
     {
@@ -89,7 +116,12 @@ public static partial class TorchNative
         }
     }
 
-    private static string LibTorchSharpFile() =>
+    private static nint LoadFile(string file) => FindNative(file) is { } path && NativeLibrary.TryLoad(path, out nint handle) ? handle : 0;
+
+    private static string TorchFile =>
+        OperatingSystem.IsWindows() ? "torch_cpu.dll" : OperatingSystem.IsMacOS() ? "libtorch_cpu.dylib" : "libtorch_cpu.so";
+
+    private static string LibTorchSharpFile =>
         OperatingSystem.IsWindows() ? "LibTorchSharp.dll" : OperatingSystem.IsMacOS() ? "libLibTorchSharp.dylib" : ShimFile;
 
     private static string? FindNative(string file)
@@ -97,8 +129,24 @@ public static partial class TorchNative
         string searched = AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string ?? "";
         return searched.Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
             .Append(AppContext.BaseDirectory)
+            .Concat(FindPackageFolders(typeof(torch).Assembly.Location))
             .Select(directory => Path.Combine(directory, file))
             .FirstOrDefault(File.Exists);
+    }
+
+    /// <summary>The folders of native libraries in NuGet's folder, if TorchSharp was loaded from there: its own, and those of libtorch for the CPU, the newest first.</summary>
+    /// <param name="torchSharp">TorchSharp's assembly, such as <c>~/.nuget/packages/torchsharp/0.107.0/lib/net8.0/TorchSharp.dll</c>.</param>
+    internal static IEnumerable<string> FindPackageFolders(string torchSharp)
+    {
+        if (torchSharp.Length == 0 || new FileInfo(torchSharp).Directory is not { Parent: { Name: "lib", Parent: { Parent: { Name: "torchsharp", Parent: { } packages } } package } })
+            return [];
+
+        string platform = $"{(OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux")}-{RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant()}";
+        var libtorch = new DirectoryInfo(Path.Combine(packages.FullName, $"libtorch-cpu-{platform}"));
+        IEnumerable<DirectoryInfo> versions = libtorch.Exists
+            ? libtorch.EnumerateDirectories().OrderByDescending(folder => Version.TryParse(folder.Name, out Version? version) ? version : new Version())
+            : [];
+        return versions.Prepend(package).Select(folder => Path.Combine(folder.FullName, "runtimes", platform, "native"));
     }
 
     private static nint LoadFromMemory(byte[] image)
