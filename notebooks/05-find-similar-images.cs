@@ -69,7 +69,7 @@ string Vote(float[] query, int neighbours) =>
 foreach (int neighbours in new[] { 1, 5, 10 })
 {
     double share = queries.Zip(asked).Average(query => Vote(query.Second, neighbours) == Kind(query.First) ? 1 : 0);
-    Console.WriteLine($"{neighbours} neighbours: {share:P1} of {queries.Length} photos are right");
+    Console.WriteLine($"neighbours: {neighbours}, right: {share:P1} of {queries.Length} photos");
 }
 
 // %% [markdown]
