@@ -6,7 +6,7 @@ namespace Siglip.Core;
 /// <remarks>glibc keeps what a thread frees for that thread, and OpenMP its threads: on threads of the pool, each that had a turn would keep the memory of a forward pass.</remarks>
 internal sealed class ModelThread : IDisposable
 {
-    private readonly BlockingCollection<Task> _passes = [];
+    private readonly BlockingCollection<Task> _passes = []; // not disposed, as the thread and whoever ends it use it at the same time; it holds nothing of the system's
 
     public ModelThread() => new Thread(Work) { IsBackground = true, Name = "SigLIP model" }.UnsafeStart();
 
@@ -23,10 +23,7 @@ internal sealed class ModelThread : IDisposable
 
     private void Work()
     {
-        using (_passes)
-        {
-            foreach (Task pass in _passes.GetConsumingEnumerable())
-                pass.RunSynchronously(TaskScheduler.Default);
-        }
+        foreach (Task pass in _passes.GetConsumingEnumerable())
+            pass.RunSynchronously(TaskScheduler.Default);
     }
 }

@@ -134,7 +134,8 @@ public static partial class TorchNative
             .FirstOrDefault(File.Exists);
     }
 
-    /// <summary>The folders of native libraries in NuGet's folder, if TorchSharp was loaded from there: its own, and those of libtorch for the CPU, the newest first.</summary>
+    /// <summary>The folders of native libraries in NuGet's folder, if TorchSharp was loaded from there: its own, and that of the version of libtorch for the CPU that it is
+    /// made for.</summary>
     /// <param name="torchSharp">TorchSharp's assembly, such as <c>~/.nuget/packages/torchsharp/0.107.0/lib/net8.0/TorchSharp.dll</c>.</param>
     internal static IEnumerable<string> FindPackageFolders(string torchSharp)
     {
@@ -143,11 +144,14 @@ public static partial class TorchNative
 
         string platform = $"{(OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux")}-{RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant()}";
         var libtorch = new DirectoryInfo(Path.Combine(packages.FullName, $"libtorch-cpu-{platform}"));
-        IEnumerable<DirectoryInfo> versions = libtorch.Exists
-            ? libtorch.EnumerateDirectories().OrderByDescending(folder => Version.TryParse(folder.Name, out Version? version) ? version : new Version())
-            : [];
-        return versions.Prepend(package).Select(folder => Path.Combine(folder.FullName, "runtimes", platform, "native"));
+        IEnumerable<DirectoryInfo> fitting = libtorch.Exists ? libtorch.EnumerateDirectories().Where(folder => IsLibtorchVersion(folder.Name)) : [];
+        return fitting.Prepend(package).Select(folder => Path.Combine(folder.FullName, "runtimes", platform, "native"));
     }
+
+    // TorchSharp's constant has a fourth number, which NuGet leaves out where it is 0. Another version of libtorch has other functions.
+    private static bool IsLibtorchVersion(string folder) =>
+        typeof(torch).GetField("libtorchPackageVersion", BindingFlags.NonPublic | BindingFlags.Static)?.GetRawConstantValue() is string wanted
+        && (folder == wanted || folder + ".0" == wanted);
 
     private static nint LoadFromMemory(byte[] image)
     {

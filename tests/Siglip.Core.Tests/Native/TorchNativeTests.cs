@@ -8,17 +8,17 @@ namespace Siglip.Core.Tests;
 public sealed class TorchNativeTests
 {
     [TestMethod]
-    public void In_a_notebook_they_are_found_in_NuGets_folder_the_newest_libtorch_first()
+    public void In_a_notebook_they_are_found_in_NuGets_folder_with_the_libtorch_that_TorchSharp_is_made_for()
     {
         using var packages = new TemporaryFolder();
         string native = Path.Combine("runtimes", $"{(OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux")}-"
             + RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant(), "native");
         string libtorch = packages.File($"libtorch-cpu-{native.Split(Path.DirectorySeparatorChar)[1]}");
-        foreach (string version in (string[])["2.9.1", "2.10.0"])
+        foreach (string version in (string[])["2.9.1", "2.10.0", "2.11.0"])
             Directory.CreateDirectory(Path.Combine(libtorch, version, native));
 
         Assert.AreSequenceEqual(
-            [packages.File(Path.Combine("torchsharp", "0.107.0", native)), Path.Combine(libtorch, "2.10.0", native), Path.Combine(libtorch, "2.9.1", native)],
+            [packages.File(Path.Combine("torchsharp", "0.107.0", native)), Path.Combine(libtorch, "2.10.0", native)],
             TorchNative.FindPackageFolders(packages.File(Path.Combine("torchsharp", "0.107.0", "lib", "net8.0", "TorchSharp.dll"))));
     }
 
