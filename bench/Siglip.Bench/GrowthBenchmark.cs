@@ -65,6 +65,13 @@ internal static class GrowthBenchmark
         return text.ToString();
     }
 
+    /// <summary>The pictures of a run.</summary>
+    public static void Draw(JsonObject document, string folder)
+    {
+        foreach (JsonObject series in document["series"]!.AsArray().OfType<JsonObject>())
+            GrowthPlot.Draw(series, Path.Combine(folder, PictureOf(series)));
+    }
+
     private static int Run(bool quick, string plots, string output)
     {
         var series = new JsonArray();
@@ -80,8 +87,7 @@ internal static class GrowthBenchmark
 
         series.Add(Measure("models", "Models, batch 1", "model", Models(quick)));
         var document = new JsonObject { ["machine"] = Machine.Describe(), ["series"] = series };
-        foreach (JsonObject one in series.OfType<JsonObject>())
-            GrowthPlot.Draw(one, Path.Combine(plots, PictureOf(one)));
+        Draw(document, plots);
         Report.Write(output, document);
         Console.WriteLine(Machine.Line(document["machine"]!.AsObject()));
         Console.WriteLine();

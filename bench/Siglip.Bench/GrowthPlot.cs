@@ -57,9 +57,9 @@ internal static class GrowthPlot
                 {
                     Text = (string)point["point"]!,
                     TextPosition = new DataPoint((double)point["x"]!, (double)point["precisions"]![precisions[above ? 0 : ^1]]!["median_ms"]!),
-                    TextHorizontalAlignment = above ? HorizontalAlignment.Right : HorizontalAlignment.Left,
+                    TextHorizontalAlignment = HorizontalAlignment.Right,
                     TextVerticalAlignment = above ? VerticalAlignment.Bottom : VerticalAlignment.Top,
-                    Offset = above ? new ScreenVector(-6, -4) : new ScreenVector(6, 4),
+                    Offset = above ? new ScreenVector(-6, -4) : new ScreenVector(4, 6),
                     StrokeThickness = 0,
                     FontSize = 12,
                     YAxisKey = Time,

@@ -17,7 +17,7 @@ internal static class PerformancePage
         new("memory", MemoryBenchmark.Tables, []),
         new("startup", StartupBenchmark.Tables, []),
         new("accuracy", AccuracyBenchmark.Tables, ["--photos", "--train", "--test"]),
-        new("growth", GrowthBenchmark.Tables, []),
+        new("growth", GrowthBenchmark.Tables, []) { Draw = GrowthBenchmark.Draw },
     ];
 
     public static Command CreateAll()
@@ -78,6 +78,7 @@ internal static class PerformancePage
             }
 
             JsonObject document = JsonNode.Parse(File.ReadAllText(results))!.AsObject();
+            section.Draw?.Invoke(document, folder ?? Path.GetDirectoryName(Page)!);
             page = $"{page[..from]}{Machine.Line(document["machine"]!.AsObject())}\n\n{section.Tables(document).TrimEnd()}\n{page[to..]}";
         }
 
@@ -92,6 +93,9 @@ internal static class PerformancePage
     /// <param name="Folders">Options of the verb that name folders.</param>
     private sealed record Section(string Verb, Func<JsonObject, string> Tables, string[] Folders)
     {
+        /// <summary>Writes the pictures of the file's figures into a folder, if there are any.</summary>
+        public Action<JsonObject, string>? Draw { get; init; }
+
         /// <param name="folder">Null for that of the repository.</param>
         public string ResultsIn(string? folder) => Path.Combine(folder ?? Path.Combine("bench", "results"), $"{Verb}.json");
     }

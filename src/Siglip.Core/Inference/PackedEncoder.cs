@@ -20,8 +20,10 @@ internal abstract class PackedEncoder : IDisposable
     public Tensor Forward(Tensor hiddenStates, Tensor? attentionMask)
     {
         long batch = hiddenStates.shape[0], images = Math.Max(1, RowsPerThread * (long)get_num_threads() / hiddenStates.shape[1]);
-        if (batch <= images)
+        long parts = (batch + images - 1) / images;
+        if (parts <= 1)
             return ForwardImages(hiddenStates, attentionMask);
+        images = (batch + parts - 1) / parts; // equal parts need the least memory
 
         using DisposeScope scope = NewDisposeScope();
         Tensor result = empty(hiddenStates.shape, hiddenStates.dtype);
