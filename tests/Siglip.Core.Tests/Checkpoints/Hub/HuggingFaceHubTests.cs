@@ -171,6 +171,30 @@ public sealed class HuggingFaceHubTests
     }
 
     [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public async Task Two_at_once_with_links_or_without_fetch_every_file_once(bool useSymbolicLinks)
+    {
+        using var test = new HubTest();
+        var bothAreThere = new TaskCompletionSource();
+        int asked = 0;
+        test.Hub.Interference = async (request, context) =>
+        {
+            if (request.ToString() == "HEAD model.safetensors" && Interlocked.Increment(ref asked) == 2)
+                bothAreThere.SetResult();
+            if (request.IsStorage)
+                await bothAreThere.Task.WaitAsync(context.RequestAborted);
+            return false;
+        };
+        HuggingFaceHubOptions options = test.Options with { UseSymbolicLinks = useSymbolicLinks, DownloadTimeout = TimeSpan.FromMinutes(2) };
+        HuggingFaceSnapshot[] snapshots = await Task.WhenAll(Enumerable.Range(0, 2).Select(_ => Task.Run(() => test.DownloadAsync(options))));
+        Assert.HasCount(1, test.Hub.Requests.Where(request => request.IsStorage));
+        Assert.HasCount(useSymbolicLinks ? 3 : 0, Directory.GetFiles(test.InCache("blobs")));
+        foreach (HuggingFaceSnapshot snapshot in snapshots)
+            CollectionAssert.AreEqual(test.Weights, File.ReadAllBytes(Path.Combine(snapshot.Folder, "model.safetensors")));
+    }
+
+    [TestMethod]
     [OSCondition(OperatingSystems.Linux)]
     public async Task A_lock_of_another_program_is_waited_for()
     {
@@ -195,11 +219,11 @@ public sealed class HuggingFaceHubTests
 
     [TestMethod]
     [OSCondition(OperatingSystems.Linux)]
-    public async Task A_lock_that_is_held_keeps_another_program_out()
+    public void A_lock_that_is_held_keeps_another_program_out()
     {
         using var folder = new TemporaryFolder();
         string path = folder.File("etag.lock");
-        using (await FileLock.TakeAsync(path, CancellationToken.None))
+        using (FileLock.TryTake(path))
             Assert.AreEqual(1, TryLock());
         Assert.AreEqual(0, TryLock());
 
@@ -212,6 +236,17 @@ public sealed class HuggingFaceHubTests
     }
 
     [TestMethod]
+    [TestMethod]
+    public async Task A_lock_that_may_not_be_opened_is_named()
+    {
+        using var test = new HubTest();
+        string path = Path.Combine(test.Cache, ".locks", "models--test--tiny", $"{test.WeightsEtag}.lock");
+        Directory.CreateDirectory(path); // access is denied to everybody, also to an administrator
+        Exception error = await Assert.ThrowsExactlyAsync<IOException>(() => test.DownloadAsync());
+        Assert.StartsWith($"'{path}' cannot be written: ", error.Message);
+        Assert.EndsWith($"The cache of models is '{test.Cache}'; the variable HF_HOME moves it.", error.Message);
+    }
+
     public async Task A_cancelled_download_goes_on_where_it_stopped()
     {
         using var test = new HubTest();
