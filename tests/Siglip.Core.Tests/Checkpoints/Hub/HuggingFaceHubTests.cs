@@ -330,6 +330,56 @@ public sealed class HuggingFaceHubTests
     }
 
     [TestMethod]
+    [TestMethod]
+    [DataRow(200, "with no X-Repo-Commit", DisplayName = "a page of a captive portal")]
+    [DataRow(302, "on to an address of the kind file", DisplayName = "a redirect to nowhere")]
+    [DataRow(404, "has no config.json", DisplayName = "not found")]
+    [DataRow(407, "answers with status 407", DisplayName = "a proxy")]
+    [DataRow(418, "answers with status 418", DisplayName = "a teapot")]
+    public async Task Answers_of_something_else_than_a_hub_leave_the_cache_in_use(int status, string reason)
+    {
+        using var test = new HubTest();
+        await test.DownloadAsync();
+        test.Hub.Interference = async (_, context) =>
+        {
+            context.Response.StatusCode = status;
+            if (status == 302)
+                context.Response.Headers.Location = "file:///login";
+            else
+                await context.Response.WriteAsync("<html>Log in</html>");
+            return true;
+        };
+        HuggingFaceSnapshot snapshot = await test.DownloadAsync();
+        Assert.AreEqual(test.Commit, snapshot.Commit);
+        Assert.Contains(reason, snapshot.Note!);
+        Assert.EndsWith($"'{HubTest.Id}' is used as it is in the cache, commit {test.Commit}.", snapshot.Note!);
+    }
+
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public async Task A_network_that_goes_away_after_the_first_answer_leaves_the_cache_in_use(bool isCached)
+    {
+        using var test = new HubTest();
+        string old = test.Commit;
+        if (isCached)
+            await test.DownloadAsync();
+        test.Repository.Commit(new Dictionary<string, byte[]>(test.Files) { ["config.json"] = [.. test.Files["config.json"], (byte)'\n'] });
+        test.Hub.Interference = (request, context) => Task.FromResult(request.ToString() != "HEAD config.json" && (context.Response.StatusCode = 503) == 503);
+        if (isCached)
+        {
+            HuggingFaceSnapshot snapshot = await test.DownloadAsync();
+            Assert.AreEqual(old, snapshot.Commit);
+            Assert.EndsWith($"answers with status 503; '{HubTest.Id}' is used as it is in the cache, commit {old}.", snapshot.Note!);
+            Assert.AreEqual(old, File.ReadAllText(test.InCache("refs", "main")));
+        }
+        else
+        {
+            Exception error = await Assert.ThrowsExactlyAsync<IOException>(() => test.DownloadAsync());
+            Assert.Contains($"answers with status 503, and 'test/tiny@main' is not in the cache '{test.Cache}'. On a machine with network run ", error.Message);
+        }
+    }
+
     public void Loading_by_an_id_downloads()
     {
         using var test = new HubTest();
