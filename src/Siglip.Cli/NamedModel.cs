@@ -15,9 +15,8 @@ internal static class NamedModel
     /// <exception cref="ArgumentException">The model is none of the hub and has no revisions, or the model has no such one.</exception>
     public static string Fetch(string model, string? revision, CancellationToken cancellationToken)
     {
-        bool isLocal = model == SiglipCheckpoint.Nano || Path.Exists(model);
-        if (!isLocal && HubModel.Find(model, revision) is { } hubModel)
-            return Fetch(hubModel, cancellationToken).PinnedName;
+        if (CheckpointName.FindOnHub(model, revision) is { } hubModel)
+            return CheckpointName.Fetch(model, () => Fetch(hubModel, cancellationToken)).PinnedName;
         if (revision is not null)
             throw new ArgumentException($"--revision is for models of the Hugging Face hub, and '{model}' is none; leave it out.");
         return model;
