@@ -7,6 +7,10 @@ namespace Siglip.Cli;
 /// <summary>Models by the names of a command line.</summary>
 internal static class NamedModel
 {
+    /// <summary>Whether a name is that of a saved ML.NET model: a file, or one that should be there, as <c>models/photos.zip</c> has the form of an id, too.</summary>
+    public static bool IsSaved(string model) =>
+        File.Exists(model) || (!Directory.Exists(model) && Path.GetExtension(model).Equals(".zip", StringComparison.OrdinalIgnoreCase));
+
     /// <summary>Fetches a model of the Hugging Face hub, as far as it is not in the cache.</summary>
     /// <param name="model">A folder, nano, or the id of a model of the hub.</param>
     /// <param name="revision">A branch, a tag or a commit of a model of the hub; null for main.</param>
