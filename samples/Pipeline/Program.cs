@@ -46,7 +46,7 @@ static void LoadAndPredict()
 static async Task EmbedAsync()
 {
     // begin-snippet: embedder
-    using var embedder = SiglipImageEmbedder.FromPretrained("nano"); // or the folder of a checkpoint
+    using var embedder = SiglipImageEmbedder.FromPretrained("nano"); // or the folder of a checkpoint, or its id on the Hugging Face hub
     float[] one = embedder.Embed(Directory.EnumerateFiles("samples/cifar10/cat").First());
 
     string[] files = [.. Directory.EnumerateFiles("samples/cifar10-new/cat").Order()];
@@ -75,7 +75,7 @@ static void ChooseSizeAndPrecision()
     {
         InputColumnName = "ImagePath",
         Columns = { ["Patches"] = SiglipOutputKind.PatchEmbeddings, ["PatchCount"] = SiglipOutputKind.PatchCount },
-        Model = "nano", // or the folder of a checkpoint
+        Model = "nano", // or the folder of a checkpoint, or its id on the Hugging Face hub
         Precision = SiglipPrecision.BFloat16,
         InterpolatePositionEncoding = true, // with these three images of another size; a NaFlex checkpoint takes MaxNumPatches instead
         ImageHeight = 48,

@@ -7,6 +7,10 @@ namespace Siglip.Cli;
 /// <summary>Models by the names of a command line.</summary>
 internal static class NamedModel
 {
+    /// <summary>Whether a name is that of a saved ML.NET model: a file, or one that should be there, as <c>models/photos.zip</c> has the form of an id, too.</summary>
+    public static bool IsSaved(string model) =>
+        File.Exists(model) || (!Directory.Exists(model) && Path.GetExtension(model).Equals(".zip", StringComparison.OrdinalIgnoreCase));
+
     /// <summary>Fetches a model of the Hugging Face hub, as far as it is not in the cache.</summary>
     /// <param name="model">A folder, nano, or the id of a model of the hub.</param>
     /// <param name="revision">A branch, a tag or a commit of a model of the hub; null for main.</param>
@@ -15,9 +19,8 @@ internal static class NamedModel
     /// <exception cref="ArgumentException">The model is none of the hub and has no revisions, or the model has no such one.</exception>
     public static string Fetch(string model, string? revision, CancellationToken cancellationToken)
     {
-        bool isLocal = model == SiglipCheckpoint.Nano || Path.Exists(model);
-        if (!isLocal && HubModel.Find(model, revision) is { } hubModel)
-            return Fetch(hubModel, cancellationToken).PinnedName;
+        if (CheckpointName.FindOnHub(model, revision) is { } hubModel)
+            return CheckpointName.Fetch(model, () => Fetch(hubModel, cancellationToken)).PinnedName;
         if (revision is not null)
             throw new ArgumentException($"--revision is for models of the Hugging Face hub, and '{model}' is none; leave it out.");
         return model;

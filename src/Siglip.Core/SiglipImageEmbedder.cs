@@ -58,10 +58,12 @@ public sealed class SiglipImageEmbedder : IDisposable
     /// memory, wherever they were loaded from.</summary>
     /// <param name="model">A folder, the id of a model of the Hugging Face hub, or <c>nano</c>; see <see cref="SiglipCheckpoint.Open"/>.</param>
     /// <param name="options">How to work; null for the defaults.</param>
-    /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
+    /// <exception cref="FileNotFoundException">There is no such folder or model, or it lacks a file.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration.</exception>
     /// <exception cref="ArgumentException">The device does not exist, or the options do not fit the model.</exception>
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
+    /// <exception cref="UnauthorizedAccessException">The model is gated, and the user's token has no access.</exception>
+    /// <exception cref="IOException">The hub cannot be reached, and the model is not in the cache; or the cache cannot be written to.</exception>
     public static SiglipImageEmbedder FromPretrained(string model, SiglipImageEmbedderOptions? options = null)
     {
         options ??= new SiglipImageEmbedderOptions();

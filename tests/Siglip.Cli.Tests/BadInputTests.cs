@@ -94,6 +94,9 @@ public sealed class BadInputTests
 
         SiglipProcess.Run(folder.Path, "predict", "gone.zip", image).Failed("The model 'gone.zip' does not exist; train one with: siglip train FOLDER --output gone.zip");
         File.WriteAllText(Path.Combine(folder.Path, "text.zip"), "no zip");
+        const string Missing = "models/gone.Zip"; // has the form of an id of the hub
+        foreach (string[] arguments in (string[][])[["predict", Missing, image], ["evaluate", Missing, folder.WriteImages("photos")], ["explain", image, "--model", Missing, "--output", "explained"]])
+            SiglipProcess.Run(folder.Path, arguments).Failed($"The model '{Missing}' does not exist; train one with: ");
         SiglipProcess.Run(folder.Path, "predict", "text.zip", image).Failed("'text.zip' is no model that can be loaded");
         using (ZipArchive zip = ZipFile.Open(Path.Combine(folder.Path, "other.zip"), ZipArchiveMode.Create))
             zip.CreateEntry("readme.txt");

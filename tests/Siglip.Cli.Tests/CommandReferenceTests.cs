@@ -48,10 +48,14 @@ public sealed partial class CommandReferenceTests
             echo "${COMPREPLY[*]}"
             """;
         using Process bash = Process.Start(new ProcessStartInfo("bash", ["-c", script]) { RedirectStandardOutput = true })!;
-        string output = bash.StandardOutput.ReadToEnd();
-        bash.WaitForExit();
+        Task<string> output = bash.StandardOutput.ReadToEndAsync();
+        if (!output.Wait(TimeSpan.FromMinutes(5)))
+        {
+            bash.Kill(entireProcessTree: true);
+            Assert.Fail("The completion did not end within 5 minutes.");
+        }
 
-        Assert.AreEqual(expected, output.TrimEnd());
+        Assert.AreEqual(expected, output.Result.TrimEnd());
     }
 
     private static string Repository()

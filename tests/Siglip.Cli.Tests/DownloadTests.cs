@@ -41,7 +41,7 @@ public sealed class DownloadTests
                 bothAreThere.SetResult();
             if (!request.IsStorage)
                 return false;
-            await bothAreThere.Task; // neither is done before the other has begun
+            await bothAreThere.Task.WaitAsync(context.RequestAborted); // neither is done before the other has begun
             context.Response.ContentLength = weights.Length;
             await context.Response.Body.WriteAsync(weights.AsMemory(0, 100_000));
             await context.Response.Body.FlushAsync();
@@ -49,7 +49,8 @@ public sealed class DownloadTests
             await context.Response.Body.WriteAsync(weights.AsMemory(100_000));
             return true;
         };
-        using SiglipProcess first = Start(hub, folder, "download", Id), second = Start(hub, folder, "download", Id);
+        (string, string?)[] variables = [.. Variables(hub, folder), ("HF_HUB_ETAG_TIMEOUT", "240"), ("HF_HUB_DOWNLOAD_TIMEOUT", "240")]; // the second process may be slow
+        using SiglipProcess first = SiglipProcess.Start(folder.Path, variables, "download", Id), second = SiglipProcess.Start(folder.Path, variables, "download", Id);
         Assert.AreEqual(first.Wait().Succeeded().Output, second.Wait().Succeeded().Output);
         Assert.AreEqual(2, asked);
         Assert.AreEqual(1, hub.Requests.Count(request => request.IsStorage));
@@ -76,8 +77,7 @@ public sealed class DownloadTests
         string incomplete = Path.Combine(folder.Path, "hub", "models--test--tiny", "blobs", $"{PlayRepository.EtagOf("model.safetensors", weights)}.incomplete");
         using (SiglipProcess process = Start(hub, folder, "download", Id))
         {
-            while (new FileInfo(incomplete) is not { Exists: true, Length: 300_000 })
-                Thread.Sleep(20);
+            process.WaitUntil(() => new FileInfo(incomplete) is { Exists: true, Length: 300_000 }, "fetched what there is");
             process.Interrupt();
             SiglipResult result = process.Wait();
             Assert.AreEqual((130, "siglip: cancelled; what has come of the model is kept, and the same command goes on from there.\n"), (result.ExitCode, result.Errors));
@@ -142,6 +142,7 @@ public sealed class DownloadTests
         PlayRepository repository = hub.Add(Id, TestFolder.VisionOnly);
         Run(hub, folder, "download", "tiny").Failed("'tiny' is no model of the Hugging Face hub");
         Run(hub, folder, "download", "test/other").Failed("has no model 'test/other'");
+        Run(hub, folder, "info", "models/bas").Failed($" There is no folder '{Path.Combine(folder.Path, "models", "bas")}' either.");
         Run(hub, folder, "download", Id, "--revision", "v9").Failed("'test/tiny' has no revision 'v9'");
         Run(hub, folder, "download", Id, "--offline").Failed("Nothing is fetched in offline mode, and 'test/tiny@main' is not in the cache");
         repository.IsGated = true;

@@ -67,24 +67,21 @@ internal sealed class SiglipProcess : IDisposable
     public void FillDisk(int bytes) => Process.Start("prlimit", [$"--pid={_process.Id}", $"--fsize={bytes}:{bytes}"]).WaitForExit();
 
     /// <summary>Waits until standard error holds a text.</summary>
-    public void WaitForErrors(string text)
-    {
-        long start = Stopwatch.GetTimestamp();
-        while (!Errors.Contains(text, StringComparison.Ordinal))
-        {
-            Assert.IsFalse(_process.HasExited, $"siglip ended before it wrote '{text}': {Errors}");
-            Assert.IsLessThan(Patience, Stopwatch.GetElapsedTime(start));
-            Thread.Sleep(50);
-        }
-    }
+    public void WaitForErrors(string text) => WaitUntil(() => Errors.Contains(text, StringComparison.Ordinal), $"wrote '{text}'");
 
     /// <summary>Waits until a file of this name with contents exists.</summary>
-    public void WaitForFile(string folder, string pattern)
+    public void WaitForFile(string folder, string pattern) =>
+        WaitUntil(() => new DirectoryInfo(folder).EnumerateFiles(pattern).Any(file => file.Length > 0), $"wrote {pattern}");
+
+    /// <summary>Waits until something is so.</summary>
+    /// <param name="isSo">Whether it is.</param>
+    /// <param name="what">What the command has done then.</param>
+    public void WaitUntil(Func<bool> isSo, string what)
     {
         long start = Stopwatch.GetTimestamp();
-        while (!new DirectoryInfo(folder).EnumerateFiles(pattern).Any(file => file.Length > 0))
+        while (!isSo())
         {
-            Assert.IsFalse(_process.HasExited, $"siglip ended before it wrote {pattern}: {Errors}");
+            Assert.IsFalse(_process.HasExited, $"siglip ended before it {what}: {Errors}");
             Assert.IsLessThan(Patience, Stopwatch.GetElapsedTime(start));
             Thread.Sleep(20);
         }

@@ -249,6 +249,26 @@ public sealed class SaveLoadTests
     }
 
     [TestMethod]
+    public void A_reference_that_leads_out_of_the_cache_of_the_hub_is_refused()
+    {
+        string folder = SaveCheckpoint("hostile", Config, seed: 4), path = NewPath("hostile.zip");
+        IDataView data = Data(_mlContext);
+        var options = Options("Path", ("Embedding", SiglipOutputKind.PooledEmbedding)) with { Model = folder, EmbedWeights = false };
+        using (var model = _mlContext.Transforms.SiglipFeaturizeImage(options).Fit(data))
+            _mlContext.Model.Save(model, data.Schema, path);
+        string hostile = "test/tiny@../".PadRight(folder.Length, 'x');
+        using (ZipArchive zip = ZipFile.Open(path, ZipArchiveMode.Update))
+        {
+            Edit(zip.Entries.Single(entry => entry.Name == "Model.key" && Contains(entry, "SIGLIPIF")),
+                bytes => Encoding.Unicode.GetBytes(hostile).CopyTo(bytes.AsSpan(bytes.AsSpan().IndexOf(Encoding.Unicode.GetBytes(folder)))));
+        }
+
+        Exception exception = LoadFault(path);
+        Assert.IsInstanceOfType<InvalidDataException>(exception);
+        StringAssert.Contains(exception.Message, $"with a reference to '{hostile}'. '{hostile[10..]}' cannot be a revision of 'test/tiny'");
+    }
+
+    [TestMethod]
     public void A_model_with_embedded_weights_does_not_tell_where_it_was_made()
     {
         IDataView data = Data(_mlContext);

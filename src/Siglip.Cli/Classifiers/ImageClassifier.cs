@@ -16,12 +16,9 @@ internal static class ImageClassifier
     /// <exception cref="InvalidDataException">It is no model, or no classifier.</exception>
     public static IImageClassifier Load(string model, string device, CheckpointSettings settings, CancellationToken cancellationToken)
     {
-        if (!File.Exists(model) && (model == SiglipCheckpoint.Nano || Directory.Exists(model) || IsOfHub(model)))
+        if (!NamedModel.IsSaved(model) && (CheckpointName.IsLocal(model) || HubModel.Find(model) is not null))
             return CheckpointClassifier.Load(model, device, settings, cancellationToken);
         settings.CheckNone(model);
         return SavedModelClassifier.Load(model, CommonOptions.GpuDeviceId(device));
     }
-
-    // models/photos.zip has the form of an id, too.
-    private static bool IsOfHub(string model) => Path.GetExtension(model) != ".zip" && HubModel.Find(model) is not null;
 }

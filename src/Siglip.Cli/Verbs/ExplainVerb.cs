@@ -74,7 +74,7 @@ internal static class ExplainVerb
 
     private static SiglipExplainer LoadExplainer(string model, string device, CheckpointSettings settings, CancellationToken cancellationToken)
     {
-        if (File.Exists(model))
+        if (NamedModel.IsSaved(model))
         {
             settings.CheckNone(model);
             using var saved = SavedModelClassifier.Load(model, CommonOptions.GpuDeviceId(device));
@@ -116,7 +116,7 @@ internal static class ExplainVerb
 
     private static int MapFolder(string folder, string output, string model, string device, CheckpointSettings settings, bool json, CancellationToken cancellationToken)
     {
-        if (File.Exists(model))
+        if (NamedModel.IsSaved(model))
             throw new ArgumentException($"'{model}' is a saved ML.NET model; a map of a folder is made with a checkpoint: name its folder, or nano.");
         ImageFolderDataset dataset = ImageInputs.OpenDataset(folder, minimumClasses: 1);
         using SiglipCheckpoint checkpoint = SiglipCheckpoint.Open(NamedModel.Fetch(model, settings.Revision, cancellationToken));

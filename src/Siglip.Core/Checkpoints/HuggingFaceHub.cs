@@ -68,27 +68,31 @@ public sealed class HuggingFaceHub(HuggingFaceHubOptions? options = null)
         if (isComplete && model.IsPinned && IsCertain(cache, cached!))
             return FromCache(null);
 
+        HubDownload FromCacheDespite(Exception e) => FromCache($"{e.Message.TrimEnd('.')}; '{model.Id}' is used as it is in the cache, commit {cached}.");
         using var connection = new HubConnection(_options, model);
-        HubFile? config;
-        string? commit;
         try
         {
-            (config, commit) = await connection.FindAsync(SiglipCheckpoint.ConfigName, model.Revision, isPatient: !isComplete, cancellationToken).ConfigureAwait(false);
-        }
-        catch (Exception e) when (isComplete && e is HubUnreachableException or UnauthorizedAccessException or FileNotFoundException)
-        {
-            return FromCache($"{e.Message.TrimEnd('.')}; '{model.Id}' is used as it is in the cache, commit {cached}.");
+            HubFile config;
+            try
+            {
+                (HubFile? found, _) = await connection.FindAsync(SiglipCheckpoint.ConfigName, model.Revision, isPatient: !isComplete, cancellationToken).ConfigureAwait(false);
+                config = found ?? throw connection.Faults.NoFile(SiglipCheckpoint.ConfigName);
+            }
+            catch (Exception e) when (isComplete && e is UnauthorizedAccessException or FileNotFoundException or InvalidDataException)
+            {
+                return FromCacheDespite(e);
+            }
+
+            if (isComplete && config.Commit == cached && IsCertain(cache, cached))
+                return FromCache(null);
+            return await PrepareAsync(model, cache, connection, config, cancellationToken).ConfigureAwait(false);
         }
         catch (HubUnreachableException e)
         {
-            throw new IOException($"{e.Reason}, and {NotCached(model, cache, present, missing)}. {Advice(model, cache)}", e);
+            return isComplete
+                ? FromCacheDespite(e)
+                : throw new IOException($"{e.Reason}, and {NotCached(model, cache, present, missing)}. {Advice(model, cache)}", e);
         }
-
-        if (config is null || commit is null)
-            throw connection.Faults.NoFile(SiglipCheckpoint.ConfigName);
-        if (isComplete && commit == cached && IsCertain(cache, commit))
-            return FromCache(null);
-        return await PrepareAsync(model, cache, connection, config, cancellationToken).ConfigureAwait(false);
     }
 
     private async Task<HubDownload> PrepareAsync(HubModel model, HubCache cache, HubConnection connection, HubFile config, CancellationToken cancellationToken)

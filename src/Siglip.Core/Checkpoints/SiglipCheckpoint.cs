@@ -102,7 +102,7 @@ public sealed class SiglipCheckpoint : IDisposable
     {
         ArgumentException.ThrowIfNullOrEmpty(model);
         string folder = Path.GetFullPath(model);
-        bool isLocal = model == Nano || Path.Exists(folder);
+        bool isLocal = CheckpointName.IsLocal(model);
         if (isLocal && revision is not null)
             throw new ArgumentException($"The revision '{revision}' is for models of the Hugging Face hub, and '{model}' is none; leave the revision out.", nameof(revision));
         if (model == Nano)
@@ -112,8 +112,14 @@ public sealed class SiglipCheckpoint : IDisposable
         if (isLocal)
             throw new ArgumentException($"'{folder}' is a file; name the folder with {ConfigName}, {PreprocessorName} and "
                 + $"{CheckpointWeights.FileName} instead.", nameof(model));
-        if (HubModel.Find(model, revision) is { } hubModel)
-            return OpenSnapshot(hubModel, offline, folder);
+        if (CheckpointName.FindOnHub(model, revision) is { } hubModel)
+        {
+            var options = new HuggingFaceHubOptions();
+            var hub = new HuggingFaceHub(options with { Offline = options.Offline || offline });
+            HuggingFaceSnapshot snapshot = CheckpointName.Fetch(model, () => hub.Download(hubModel));
+            return OpenFolder(snapshot.Folder, snapshot);
+        }
+
         throw new FileNotFoundException($"The folder '{folder}' does not exist. Name a folder with {ConfigName}, {PreprocessorName} and {CheckpointWeights.FileName}, a "
             + $"model of the Hugging Face hub such as google/siglip2-base-patch16-224, or '{Nano}'.", folder);
     }
@@ -280,22 +286,6 @@ public sealed class SiglipCheckpoint : IDisposable
             weights.Dispose();
             throw;
         }
-    }
-
-    private static SiglipCheckpoint OpenSnapshot(HubModel model, bool offline, string folder)
-    {
-        var options = new HuggingFaceHubOptions();
-        HuggingFaceSnapshot snapshot;
-        try
-        {
-            snapshot = new HuggingFaceHub(options with { Offline = options.Offline || offline }).Download(model);
-        }
-        catch (FileNotFoundException e)
-        {
-            throw new FileNotFoundException($"{e.Message} There is no folder '{folder}' either.", folder, e);
-        }
-
-        return OpenFolder(snapshot.Folder, snapshot);
     }
 
     private static SiglipCheckpoint OpenFolder(string folder, HuggingFaceSnapshot? snapshot = null)

@@ -57,10 +57,12 @@ public sealed class SiglipExplainer : IDisposable
     /// <param name="model">A folder, <c>nano</c>, or a model of the Hugging Face hub; see <see cref="SiglipCheckpoint.Open"/>.</param>
     /// <param name="options">How images are embedded: device, precision (not Int8) and preprocessing. Null for the defaults. The batch size, the output, fast decoding
     /// and the handling of bad images play no part.</param>
-    /// <exception cref="FileNotFoundException">There is no such folder, or it lacks a file.</exception>
+    /// <exception cref="FileNotFoundException">There is no such folder or model, or it lacks a file.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or the weights do not fit the configuration.</exception>
     /// <exception cref="ArgumentException">The device does not exist, the options do not fit the model, or the precision is Int8.</exception>
     /// <exception cref="InvalidOperationException">The device is a GPU, but CUDA is not available.</exception>
+    /// <exception cref="UnauthorizedAccessException">The model is gated, and the user's token has no access.</exception>
+    /// <exception cref="IOException">The hub cannot be reached, and the model is not in the cache; or the cache cannot be written to.</exception>
     public static SiglipExplainer FromPretrained(string model, SiglipImageEmbedderOptions? options = null)
     {
         options ??= new SiglipImageEmbedderOptions();

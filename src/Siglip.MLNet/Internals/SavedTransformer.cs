@@ -220,12 +220,12 @@ internal static class SavedTransformer
 
     private static SiglipCheckpoint OpenReferenced(string model)
     {
-        if (model != SiglipCheckpoint.Nano && !Path.Exists(model) && HubModel.Find(model) is not { IsPinned: true })
-            throw new FileNotFoundException($"The model was saved without weights, with a reference to the checkpoint folder '{model}'"
-                + $"{(Path.IsPathRooted(model) ? "" : $", which is looked for in the current directory '{Directory.GetCurrentDirectory()}'")}; it does not exist. "
-                + "Put the checkpoint there, or save the model with EmbedWeights.", Path.GetFullPath(model));
         try
         {
+            if (!CheckpointName.IsLocal(model) && HubModel.Find(model) is not { IsPinned: true })
+                throw new FileNotFoundException($"The model was saved without weights, with a reference to the checkpoint folder '{model}'"
+                    + $"{(Path.IsPathRooted(model) ? "" : $", which is looked for in the current directory '{Directory.GetCurrentDirectory()}'")}; it does not exist. "
+                    + "Put the checkpoint there, or save the model with EmbedWeights.", Path.GetFullPath(model));
             return SiglipCheckpoint.Open(model);
         }
         catch (ArgumentException exception) // the path is no folder's: the fault is there and not in the saved model

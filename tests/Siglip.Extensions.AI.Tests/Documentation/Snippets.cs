@@ -11,7 +11,7 @@ internal static class Snippets
     public static async Task Generate()
     {
         // begin-snippet: generate
-        using var generator = new SiglipEmbeddingGenerator("nano"); // or the folder of a checkpoint
+        using var generator = new SiglipEmbeddingGenerator("nano"); // or the folder of a checkpoint, or its id on the hub
 
         string[] files = [.. Directory.EnumerateFiles("samples/cifar10/cat").Order()];
         GeneratedEmbeddings<Embedding<float>> embeddings = await generator.GenerateAsync(

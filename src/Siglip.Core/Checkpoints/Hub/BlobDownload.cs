@@ -22,13 +22,15 @@ internal sealed class BlobDownload(HubConnection connection, HubCache cache, Hub
     /// <exception cref="IOException">The cache cannot be written to, or the disk is full.</exception>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        string path = cache.LockOf(file.Etag);
-        cache.Saving(path, () => { });
-        using FileLock held = await FileLock.TakeAsync(path, cancellationToken).ConfigureAwait(false);
-        bool isNew = !cache.HasBlob(file);
-        if (isNew)
-            await FetchAsync(cancellationToken).ConfigureAwait(false);
-        cache.Link(file, isNew);
+        using FileLock held = await cache.LockAsync(file.Etag, cancellationToken).ConfigureAwait(false);
+        if (cache.Find(file.Commit, file.Name) is null) // while this one waited, another may have fetched it
+        {
+            bool isNew = !cache.HasBlob(file);
+            if (isNew)
+                await FetchAsync(cancellationToken).ConfigureAwait(false);
+            cache.Link(file, isNew);
+        }
+
         Tell(file.Size);
     }
 

@@ -6,31 +6,28 @@ internal sealed class FileLock : IDisposable
     private const int SharingViolation = unchecked((int)0x80070020);
     private const int WouldBlockOnLinux = 11;
     private const int WouldBlockOnMacOs = 35;
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
     private readonly FileStream _stream;
 
     private FileLock(FileStream stream) => _stream = stream;
 
-    /// <summary>Waits until nobody else holds the lock, and takes it.</summary>
+    /// <summary>Takes the lock.</summary>
     /// <param name="path">The file, which stays.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <returns>Null if somebody else holds it.</returns>
     /// <exception cref="IOException">The file cannot be opened for another reason.</exception>
-    public static async Task<FileLock> TakeAsync(string path, CancellationToken cancellationToken)
+    /// <exception cref="UnauthorizedAccessException">This user may not write to the file.</exception>
+    public static FileLock? TryTake(string path)
     {
         var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None, BufferSize = 0 };
         if (!OperatingSystem.IsWindows())
             options.UnixCreateMode = (UnixFileMode)0b110_110_100; // a group may share a cache
-        while (true)
+        try
         {
-            try
-            {
-                return new FileLock(new FileStream(path, options));
-            }
-            catch (IOException e) when (e.HResult is SharingViolation or WouldBlockOnLinux or WouldBlockOnMacOs)
-            {
-                await Task.Delay(Pause, cancellationToken).ConfigureAwait(false);
-            }
+            return new FileLock(new FileStream(path, options));
+        }
+        catch (IOException e) when (e.HResult is SharingViolation or WouldBlockOnLinux or WouldBlockOnMacOs)
+        {
+            return null;
         }
     }
 

@@ -7,6 +7,8 @@ namespace Siglip.Core;
 /// <param name="useSymbolicLinks">Whether names are links, where the system has such; otherwise they are the files themselves.</param>
 internal sealed class HubCache(string root, HubModel model, bool useSymbolicLinks)
 {
+    private static readonly TimeSpan PauseBetweenTries = TimeSpan.FromMilliseconds(100);
+
     private readonly string _folder = Path.Combine(root, model.FolderName);
 
     public string Root => root;
@@ -16,8 +18,6 @@ internal sealed class HubCache(string root, HubModel model, bool useSymbolicLink
     public string BlobOf(string etag) => Path.Combine(_folder, "blobs", etag);
 
     public string IncompleteOf(string etag) => BlobOf(etag) + ".incomplete";
-
-    public string LockOf(string etag) => Path.Combine(root, ".locks", model.FolderName, etag + ".lock");
 
     /// <summary>The commit that the model's revision was the last time that somebody asked the hub; null if nobody did.</summary>
     public string? FindCommit()
@@ -55,6 +55,21 @@ internal sealed class HubCache(string root, HubModel model, bool useSymbolicLink
         string[] needed = [SiglipCheckpoint.ConfigName, .. processors, .. weights];
         missing = [.. needed.Where(name => Find(commit, name) is null)];
         return [.. needed.Except(missing)];
+    }
+
+    /// <summary>Waits until no other process fetches a file, and keeps the others out.</summary>
+    /// <exception cref="IOException">The cache cannot be written to, or the lock belongs to another user.</exception>
+    public async Task<FileLock> LockAsync(string etag, CancellationToken cancellationToken)
+    {
+        string path = Path.Combine(root, ".locks", model.FolderName, etag + ".lock");
+        while (true)
+        {
+            FileLock? held = null;
+            Saving(path, () => held = FileLock.TryTake(path));
+            if (held is not null)
+                return held;
+            await Task.Delay(PauseBetweenTries, cancellationToken).ConfigureAwait(false);
+        }
     }
 
     public bool HasBlob(HubFile file) => new FileInfo(BlobOf(file.Etag)) is { Exists: true } blob && blob.Length == file.Size;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
 using Microsoft.Extensions.Http.Resilience;
 using Polly;
 
@@ -180,10 +181,12 @@ internal sealed class HubConnection : IDisposable
         }
     }
 
-    // A name that nobody knows stays unknown: there is no network, or the address is wrong. A server that asks for hours has its answer reported instead.
+    // Without a network, or with a wrong address, waiting does not help. A server that asks for hours has its answer reported instead.
     private bool IsWorthWaiting(Outcome<HttpResponseMessage> outcome) => outcome switch
     {
         { Exception: HttpRequestException { HttpRequestError: HttpRequestError.NameResolutionError } } => false,
+        { Exception: HttpRequestException { InnerException: SocketException e } }
+            when e.SocketErrorCode is SocketError.TryAgain or SocketError.NetworkUnreachable or SocketError.HostUnreachable => false,
         { Result: { } response } => (RetryAfter(response, _options.TimeProvider.GetUtcNow()) ?? TimeSpan.Zero) <= MaxRetryAfter,
         _ => true,
     };

@@ -24,7 +24,7 @@ internal sealed class HubFaults(Uri endpoint, HubModel model, bool hasToken)
         (_, HttpStatusCode.TooManyRequests) => new HubUnreachableException($"{HostOf(address)} takes no more requests for now (status 429){Wait(response)}"
             + (hasToken ? "" : "; with a token in HF_TOKEN more of them are allowed")),
         (_, >= HttpStatusCode.InternalServerError or HttpStatusCode.RequestTimeout) => new HubUnreachableException($"{HostOf(address)} answers with status {(int)response.StatusCode}"),
-        _ => new IOException($"{HostOf(address)} answers with status {(int)response.StatusCode} when asked for '{name}' of '{model.Id}'; check HF_ENDPOINT and proxies."),
+        _ => new HubUnreachableException($"{HostOf(address)} answers with status {(int)response.StatusCode} when asked for '{name}' of '{model.Id}' (check HF_ENDPOINT and proxies)"),
     };
 
     /// <summary>Whether an answer says that the repository is there, and this file is not in it.</summary>

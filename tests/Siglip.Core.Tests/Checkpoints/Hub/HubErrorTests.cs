@@ -81,6 +81,31 @@ public sealed class HubErrorTests
     }
 
     [TestMethod]
+    [OSCondition(OperatingSystems.Linux)]
+    public async Task A_host_to_which_no_way_leads_is_not_asked_again()
+    {
+        using var test = new HubTest();
+        Exception error = await Assert.ThrowsExactlyAsync<IOException>(() => test.DownloadAsync(test.Options with { Endpoint = "http://224.0.0.1" })); // TCP has no multicast
+        Assert.Contains("224.0.0.1 cannot be reached (Network is unreachable", error.Message);
+        Assert.IsEmpty(test.Time.Pauses);
+    }
+
+    [TestMethod]
+    public void A_name_of_a_folder_that_is_mistyped_says_that_there_is_no_such_folder()
+    {
+        using var test = new HubTest();
+        string expected = $" There is no folder '{Path.GetFullPath("models/bas")}' either.";
+        foreach ((string endpoint, string? offline, Type type) in ((string, string?, Type)[])[
+            (test.Hub.Endpoint, null, typeof(FileNotFoundException)), (test.Hub.Endpoint, "1", typeof(FileNotFoundException)), ("http://nobody.invalid", null, typeof(IOException))])
+        {
+            using var environment = new HubVariables(("HF_ENDPOINT", endpoint), ("HF_HUB_CACHE", test.Cache), ("HF_HUB_OFFLINE", offline));
+            Exception error = Assert.Throws<IOException>(() => SiglipCheckpoint.Open("models/bas"));
+            Assert.AreEqual(type, error.GetType());
+            Assert.EndsWith(expected, error.Message);
+        }
+    }
+
+    [TestMethod]
     public async Task Pickle_files_are_not_fetched()
     {
         using var test = new HubTest();

@@ -171,6 +171,30 @@ public sealed class HuggingFaceHubTests
     }
 
     [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public async Task Two_at_once_with_links_or_without_fetch_every_file_once(bool useSymbolicLinks)
+    {
+        using var test = new HubTest();
+        var bothAreThere = new TaskCompletionSource();
+        int asked = 0;
+        test.Hub.Interference = async (request, context) =>
+        {
+            if (request.ToString() == "HEAD model.safetensors" && Interlocked.Increment(ref asked) == 2)
+                bothAreThere.SetResult();
+            if (request.IsStorage)
+                await bothAreThere.Task.WaitAsync(context.RequestAborted);
+            return false;
+        };
+        HuggingFaceHubOptions options = test.Options with { UseSymbolicLinks = useSymbolicLinks, DownloadTimeout = TimeSpan.FromMinutes(2) };
+        HuggingFaceSnapshot[] snapshots = await Task.WhenAll(Enumerable.Range(0, 2).Select(_ => Task.Run(() => test.DownloadAsync(options))));
+        Assert.HasCount(1, test.Hub.Requests.Where(request => request.IsStorage));
+        Assert.HasCount(useSymbolicLinks ? 3 : 0, Directory.GetFiles(test.InCache("blobs")));
+        foreach (HuggingFaceSnapshot snapshot in snapshots)
+            CollectionAssert.AreEqual(test.Weights, File.ReadAllBytes(Path.Combine(snapshot.Folder, "model.safetensors")));
+    }
+
+    [TestMethod]
     [OSCondition(OperatingSystems.Linux)]
     public async Task A_lock_of_another_program_is_waited_for()
     {
@@ -182,8 +206,9 @@ public sealed class HuggingFaceHubTests
         Assert.AreEqual("held", await other.StandardOutput.ReadLineAsync());
 
         Task<HuggingFaceSnapshot> download = Task.Run(() => test.DownloadAsync());
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
         while (!test.Hub.Log.Contains("HEAD model.safetensors"))
-            await Task.Delay(20);
+            await Task.Delay(20, patience.Token);
         await Task.Delay(400);
         Assert.IsFalse(download.IsCompleted);
         Assert.DoesNotContain("GET model.safetensors", test.Hub.Log);
@@ -195,11 +220,11 @@ public sealed class HuggingFaceHubTests
 
     [TestMethod]
     [OSCondition(OperatingSystems.Linux)]
-    public async Task A_lock_that_is_held_keeps_another_program_out()
+    public void A_lock_that_is_held_keeps_another_program_out()
     {
         using var folder = new TemporaryFolder();
         string path = folder.File("etag.lock");
-        using (await FileLock.TakeAsync(path, CancellationToken.None))
+        using (FileLock.TryTake(path))
             Assert.AreEqual(1, TryLock());
         Assert.AreEqual(0, TryLock());
 
@@ -209,6 +234,17 @@ public sealed class HuggingFaceHubTests
             other.WaitForExit();
             return other.ExitCode;
         }
+    }
+
+    [TestMethod]
+    public async Task A_lock_that_may_not_be_opened_is_named()
+    {
+        using var test = new HubTest();
+        string path = Path.Combine(test.Cache, ".locks", "models--test--tiny", $"{test.WeightsEtag}.lock");
+        Directory.CreateDirectory(path); // access is denied to everybody, also to an administrator
+        Exception error = await Assert.ThrowsExactlyAsync<IOException>(() => test.DownloadAsync());
+        Assert.StartsWith($"'{path}' cannot be written: ", error.Message);
+        Assert.EndsWith($"The cache of models is '{test.Cache}'; the variable HF_HOME moves it.", error.Message);
     }
 
     [TestMethod]
@@ -292,6 +328,56 @@ public sealed class HuggingFaceHubTests
         await test.DownloadAsync();
         test.Hub.Interference = (_, context) => Task.FromResult((context.Response.StatusCode = 503) == 503);
         Assert.Contains("answers with status 503", (await test.DownloadAsync()).Note!);
+    }
+
+    [TestMethod]
+    [DataRow(200, "with no X-Repo-Commit", DisplayName = "a page of a captive portal")]
+    [DataRow(302, "on to an address of the kind file", DisplayName = "a redirect to nowhere")]
+    [DataRow(404, "has no config.json", DisplayName = "not found")]
+    [DataRow(407, "answers with status 407", DisplayName = "a proxy")]
+    [DataRow(418, "answers with status 418", DisplayName = "a teapot")]
+    public async Task Answers_of_something_else_than_a_hub_leave_the_cache_in_use(int status, string reason)
+    {
+        using var test = new HubTest();
+        await test.DownloadAsync();
+        test.Hub.Interference = async (_, context) =>
+        {
+            context.Response.StatusCode = status;
+            if (status == 302)
+                context.Response.Headers.Location = "file:///login";
+            else
+                await context.Response.WriteAsync("<html>Log in</html>");
+            return true;
+        };
+        HuggingFaceSnapshot snapshot = await test.DownloadAsync();
+        Assert.AreEqual(test.Commit, snapshot.Commit);
+        Assert.Contains(reason, snapshot.Note!);
+        Assert.EndsWith($"'{HubTest.Id}' is used as it is in the cache, commit {test.Commit}.", snapshot.Note!);
+    }
+
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public async Task A_network_that_goes_away_after_the_first_answer_leaves_the_cache_in_use(bool isCached)
+    {
+        using var test = new HubTest();
+        string old = test.Commit;
+        if (isCached)
+            await test.DownloadAsync();
+        test.Repository.Commit(new Dictionary<string, byte[]>(test.Files) { ["config.json"] = [.. test.Files["config.json"], (byte)'\n'] });
+        test.Hub.Interference = (request, context) => Task.FromResult(request.ToString() != "HEAD config.json" && (context.Response.StatusCode = 503) == 503);
+        if (isCached)
+        {
+            HuggingFaceSnapshot snapshot = await test.DownloadAsync();
+            Assert.AreEqual(old, snapshot.Commit);
+            Assert.EndsWith($"answers with status 503; '{HubTest.Id}' is used as it is in the cache, commit {old}.", snapshot.Note!);
+            Assert.AreEqual(old, File.ReadAllText(test.InCache("refs", "main")));
+        }
+        else
+        {
+            Exception error = await Assert.ThrowsExactlyAsync<IOException>(() => test.DownloadAsync());
+            Assert.Contains($"answers with status 503, and 'test/tiny@main' is not in the cache '{test.Cache}'. On a machine with network run ", error.Message);
+        }
     }
 
     [TestMethod]

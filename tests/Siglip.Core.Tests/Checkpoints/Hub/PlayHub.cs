@@ -69,9 +69,7 @@ internal sealed class PlayHub : IDisposable
         }
 
         await context.Response.Body.WriteAsync(contents.AsMemory((int)from, count));
-        await context.Response.Body.FlushAsync();
-        await Task.Delay(50); // what was sent is to arrive
-        context.Abort();
+        await context.Response.Body.FlushAsync(); // an answer that ends too early closes the connection, after what was sent
     }
 
     public byte[] Stored(string etag) => Repositories.Values.SelectMany(repository => repository.Commits.Values).SelectMany(files => files)
