@@ -122,6 +122,20 @@ public sealed class ExplainTests
     }
 
     [TestMethod]
+    public void Weights_on_the_disk_are_for_this_user_only()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Assert.Inconclusive("Windows has no file modes.");
+            return;
+        }
+
+        using FileStream file = SavedModelClassifier.CreatePrivateFile();
+
+        Assert.AreEqual(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file.SafeFileHandle));
+    }
+
+    [TestMethod]
     public void What_cannot_be_explained_is_one_sentence_and_nothing_is_written()
     {
         using var folder = new TestFolder();
