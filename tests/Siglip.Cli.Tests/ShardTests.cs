@@ -91,6 +91,7 @@ public sealed class ShardTests
         SiglipResult again = SiglipProcess.Run(folder.Path, arguments).Succeeded();
         Assert.Contains("siglip: part 0 of 2 is done already: e.parquet.", again.Errors);
         Assert.AreEqual(written, File.GetLastWriteTimeUtc(part));
+        Assert.AreEqual("", SiglipProcess.Run(folder.Path, [.. arguments, "--quiet"]).Succeeded().Errors);
 
         File.WriteAllBytes(part, made[..^1]);
         SiglipResult repaired = SiglipProcess.Run(folder.Path, arguments).Succeeded();
@@ -108,10 +109,37 @@ public sealed class ShardTests
         byte[] made = File.ReadAllBytes(Path.Combine(folder.Path, "e.csv"));
 
         SiglipProcess.Run(folder.Path, [.. arguments, "--normalize"]).Failed("'e.csv' is a part that was made of other images, or with another model or other options");
-        File.Delete(Directory.GetFiles(Path.Combine(images, "frog"))[0]);
+        string image = Directory.GetFiles(Path.Combine(images, "frog"))[0];
+        DateTime changed = File.GetLastWriteTimeUtc(image);
+        File.SetLastWriteTimeUtc(image, changed.AddSeconds(1));
+        SiglipProcess.Run(folder.Path, arguments).Failed("'e.csv' is a part that was made of other images");
+        File.SetLastWriteTimeUtc(image, changed);
+        Assert.Contains("is done already", SiglipProcess.Run(folder.Path, arguments).Succeeded().Errors);
+        File.Delete(image);
         SiglipProcess.Run(folder.Path, arguments).Failed("name another output, or delete it and e.csv.sha256.");
 
         CollectionAssert.AreEqual(made, File.ReadAllBytes(Path.Combine(folder.Path, "e.csv")));
+    }
+
+    [TestMethod]
+    public void A_part_with_images_that_could_not_be_read_is_not_done()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images", perClass: 2), bad = Path.Combine(images, "frog", "0.png");
+        byte[] good = File.ReadAllBytes(Directory.GetFiles(Path.Combine(images, "frog"))[0]);
+        File.WriteAllText(bad, "no image");
+        string[] arguments = ["embed", images, "--output", "e.npy", "--shard", "0/1", "--on-error", "missing", "--model", TestFolder.VisionOnly];
+
+        for (int run = 0; run < 2; run++)
+        {
+            SiglipResult result = SiglipProcess.Run(folder.Path, arguments);
+            Assert.AreEqual(3, result.ExitCode, result.Errors);
+            CollectionAssert.AreEqual((string[])["e.npy", "images"], folder.Entries());
+        }
+
+        File.WriteAllBytes(bad, good);
+        SiglipProcess.Run(folder.Path, arguments).Succeeded();
+        CollectionAssert.AreEqual((string[])["e.npy", "e.npy.sha256", "images"], folder.Entries());
     }
 
     private static (string Name, string? Value)[] Task(int id, int count) =>

@@ -99,7 +99,8 @@ internal static class EmbedVerb
         string? identity = part is null ? null : PartChecksums.Identify(part, origin!, files);
         if (identity is not null && PartChecksums.IsDone(output, identity) && (pathsOutput is null || File.Exists(pathsOutput)))
         {
-            CommandLineRunner.Note($"part {part!.Part} of {part.Parts} is done already: {output}.");
+            if (CommandLineRunner.Verbosity != Verbosity.Quiet)
+                CommandLineRunner.Note($"part {part!.Part} of {part.Parts} is done already: {output}.");
             return CommandLineRunner.Success;
         }
 
@@ -140,8 +141,11 @@ internal static class EmbedVerb
         if (shapesOutput is not null)
             staged.Add(shapesOutput, stream => SpatialShapesWriter.Write(stream, grids));
         staged.Commit();
-        if (identity is not null)
+        TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
+        if (identity is not null && failed.Count == 0)
             PartChecksums.Write(identity, output, shapesOutput is null ? [output] : [output, shapesOutput]);
+        else if (identity is not null)
+            File.Delete(PartChecksums.PathBeside(output)); // of an earlier run
 
         if (CommandLineRunner.Verbosity != Verbosity.Quiet)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
