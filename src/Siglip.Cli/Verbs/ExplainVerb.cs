@@ -71,7 +71,7 @@ internal static class ExplainVerb
             Console.WriteLine($"{files.Count - 1} pictures are in {folder}; the page with all of them is {files[0]}");
         }
 
-        CommandLineRunner.Summarize(1, failed: 0, 1 / elapsed.TotalSeconds, result: null);
+        CommandLineRunner.Summarize(1, failed: 0, 1 / elapsed.TotalSeconds, $"the pictures are in {folder}");
         return CommandLineRunner.Success;
     }
 
@@ -172,8 +172,9 @@ internal static class ExplainVerb
             Results.WriteJson(ToJson(map, good, labels, model, files));
         else
             Console.WriteLine($"A map of {embeddings.Count} images of {map.Classes.Count} classes is in {output}; the page with it is {files[0]}");
-        CommandLineRunner.Summarize(paths.Length, failed.Count, paths.Length / elapsed.TotalSeconds, result: null);
-        return CommandLineRunner.ReportFailed(failed, paths.Length);
+        int exitCode = CommandLineRunner.ReportFailed(failed, paths.Length);
+        CommandLineRunner.Summarize(paths.Length, failed.Count, paths.Length / elapsed.TotalSeconds, $"the map is in {output}");
+        return exitCode;
     }
 
     private static JsonObject ToJson(
