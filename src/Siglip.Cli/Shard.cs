@@ -18,8 +18,8 @@ internal sealed record Shard(int Part, int Parts)
     public static bool IsAutomatic(string text) => text.StartsWith(Auto, StringComparison.Ordinal);
 
     /// <summary>The part that a text names.</summary>
-    /// <param name="text">I/N; or <c>auto</c>, for the environment of a task of a Slurm array; or <c>auto/N</c>, for that or the environment of a pod of a Kubernetes
-    /// indexed Job with N completions.</param>
+    /// <param name="text">I/N; or <c>auto</c>, for the environment of a task of a whole Slurm array, whose tasks are numbered from 0 or 1 without gaps; or <c>auto/N</c>, for a task of a Slurm
+    /// array or a pod of a Kubernetes indexed Job, whose number is that of the part.</param>
     /// <param name="variable">Gives a variable of the environment.</param>
     /// <exception cref="ArgumentException">The environment does not say which part it is, or another number of parts.</exception>
     public static Shard Find(string text, Func<string, string?> variable)
@@ -30,13 +30,14 @@ internal sealed record Shard(int Part, int Parts)
         int? parts = NumberAfterAuto(text);
         if (Number("SLURM_ARRAY_TASK_ID") is { } task)
         {
-            int first = Number("SLURM_ARRAY_TASK_MIN") ?? 0, step = Number("SLURM_ARRAY_TASK_STEP") ?? 1;
-            int? count = Number("SLURM_ARRAY_TASK_COUNT");
-            if (count is not null && parts is not null && count != parts)
-                throw new ArgumentException($"--shard is '{text}', and the Slurm array has {count} tasks (SLURM_ARRAY_TASK_COUNT); write --shard auto, or start {parts} tasks.");
-            return InRange(Math.Max(1, step) is var width && (task - first) % width == 0 ? (task - first) / width : -1, parts ?? count ?? throw new ArgumentException(
-                "--shard is 'auto', and Slurm does not say how many tasks the array has (SLURM_ARRAY_TASK_COUNT is not set); write --shard auto/N."),
-                $"task {task} of the Slurm array", "start it with --array=0-N");
+            if (parts is { } given)
+                return InRange(task, given, $"task {task} of the Slurm array", $"start it with --array=0-{given - 1}, or with the numbers of the parts that are missing");
+
+            int first = Needed("SLURM_ARRAY_TASK_MIN"), last = Needed("SLURM_ARRAY_TASK_MAX"), count = Needed("SLURM_ARRAY_TASK_COUNT");
+            if (first > 1 || (first > 0 && count == 1) || last - first != count - 1)
+                throw new ArgumentException($"--shard is 'auto', and the Slurm array, with {count} task{(count == 1 ? "" : "s")} from {first} to {last}, may be a part of a larger one, "
+                    + "whose number of tasks Slurm does not say; write --shard auto/N, with the numbers of the parts, from 0, after --array=.");
+            return InRange(task - first, count, $"task {task} of the Slurm array", "write --shard auto/N", first);
         }
 
         if (Number("JOB_COMPLETION_INDEX") is { } index)
@@ -45,12 +46,15 @@ internal sealed record Shard(int Part, int Parts)
         throw new ArgumentException($"--shard is '{text}', and neither SLURM_ARRAY_TASK_ID nor JOB_COMPLETION_INDEX is set: this is no task of a Slurm array and no pod of a "
             + "Kubernetes indexed Job; write --shard I/N.");
 
+        int Needed(string name) => Number(name) ?? throw new ArgumentException(
+            $"--shard is 'auto', and Slurm does not say which tasks the array has ({name} is not set); write --shard auto/N.");
+
         int? Number(string name) => variable(name) is not { Length: > 0 } value ? null
             : int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number
             : throw new ArgumentException($"{name} is '{value}', expected a whole number.");
 
-        Shard InRange(int part, int count, string what, string advice) => part >= 0 && part < count ? new Shard(part, count)
-            : throw new ArgumentException($"--shard is '{text}', and {what} is none of {count} parts, numbered from the first one without gaps; {advice}.");
+        Shard InRange(int part, int count, string what, string advice, int first = 0) => part >= 0 && part < count ? new Shard(part, count)
+            : throw new ArgumentException($"--shard is '{text}', and {what} is none of {count} parts, numbered from {first}; {advice}.");
     }
 
     /// <summary>This part of a list.</summary>

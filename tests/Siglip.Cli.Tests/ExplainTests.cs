@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 
 namespace Siglip.Cli.Tests;
@@ -92,6 +93,46 @@ public sealed class ExplainTests
         Assert.HasCount(12, json["images"]!.AsArray());
         Assert.AreEqual("frog", (string)json["images"]![0]!["label"]!);
         Assert.IsTrue((float)json["explainedVariance"]! is > 0.2f and <= 1);
+    }
+
+    [TestMethod]
+    [OSCondition(OperatingSystems.Linux | OperatingSystems.OSX)] // a pipe with a name, and a signal
+    public void Ctrl_C_ends_it_before_anything_is_written()
+    {
+        using var folder = new TestFolder();
+        string pipe = Path.Combine(folder.Path, "image.png");
+        Process.Start("mkfifo", [pipe]).WaitForExit();
+        using SiglipProcess process = SiglipProcess.Start(folder.Path, "explain", pipe, "--output", "out", "--verbose");
+        using (var image = new FileStream(pipe, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite))
+        {
+            process.WaitForErrors("model nano, built in");
+            Thread.Sleep(1000); // it waits for the image
+            process.Interrupt();
+            Thread.Sleep(500);
+            image.Write(File.ReadAllBytes(Cat));
+            image.Flush();
+            Thread.Sleep(500); // what nobody has read goes with the last one who has it open
+        }
+
+        SiglipResult result = process.Wait();
+
+        Assert.AreEqual((130, ""), (result.ExitCode, result.Output), result.Errors);
+        Assert.EndsWith("\nsiglip: cancelled; nothing was written.\n", result.Errors);
+        CollectionAssert.AreEqual((string[])["image.png"], folder.Entries());
+    }
+
+    [TestMethod]
+    public void Weights_on_the_disk_are_for_this_user_only()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Assert.Inconclusive("Windows has no file modes.");
+            return;
+        }
+
+        using FileStream file = SavedModelClassifier.CreatePrivateFile();
+
+        Assert.AreEqual(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file.SafeFileHandle));
     }
 
     [TestMethod]

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Siglip.Core;
+using Siglip.Core.Tests;
 
 namespace Siglip.Cli.Tests;
 
@@ -45,6 +46,21 @@ public sealed class ParquetTests
         Assert.AreEqual("true", metadata["siglip.interpolate_pos_encoding"]);
         Assert.AreEqual(48, (int)JsonNode.Parse(metadata["siglip.preprocessing"])!["size"]!["height"]!);
         Assert.StartsWith("0.", metadata["siglip.library_version"]);
+    }
+
+    [TestMethod]
+    [OSCondition(OperatingSystems.Linux | OperatingSystems.OSX)] // Python's cache has symbolic links
+    public async Task The_metadata_name_a_model_of_the_hub_and_its_commit()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images", perClass: 1), cache = Path.Combine(folder.Path, "hub"), commit = string.Concat(Enumerable.Repeat("0123abcdef", 4));
+        PythonCache.Write(cache, "test/tiny", commit, Directory.GetFiles(TestFolder.VisionOnly).ToDictionary(file => Path.GetFileName(file), File.ReadAllBytes));
+
+        SiglipProcess.RunWith([("HF_HUB_CACHE", cache)], folder.Path, "embed", images, "--output", "e.parquet", "--model", "test/tiny").Succeeded();
+
+        IReadOnlyDictionary<string, string> metadata = (await ParquetTable.ReadAsync(Path.Combine(folder.Path, "e.parquet"))).Metadata;
+        Assert.AreEqual("test/tiny", metadata["siglip.model"]);
+        Assert.AreEqual(commit, metadata["siglip.revision"]);
     }
 
     [TestMethod]

@@ -7,10 +7,12 @@ public sealed class ShardTests
 {
     [TestMethod]
     [DataRow("1/4", "", 1, 4)]
-    [DataRow("auto", "SLURM_ARRAY_TASK_ID=2 SLURM_ARRAY_TASK_MIN=0 SLURM_ARRAY_TASK_COUNT=8", 2, 8)]
-    [DataRow("auto", "SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_COUNT=3", 2, 3)]
-    [DataRow("auto", "SLURM_ARRAY_TASK_ID=40 SLURM_ARRAY_TASK_MIN=0 SLURM_ARRAY_TASK_STEP=10 SLURM_ARRAY_TASK_COUNT=5", 4, 5)]
+    [DataRow("auto", "SLURM_ARRAY_TASK_ID=2 SLURM_ARRAY_TASK_MIN=0 SLURM_ARRAY_TASK_MAX=7 SLURM_ARRAY_TASK_COUNT=8", 2, 8)]
+    [DataRow("auto", "SLURM_ARRAY_TASK_ID=0 SLURM_ARRAY_TASK_MIN=0 SLURM_ARRAY_TASK_MAX=0 SLURM_ARRAY_TASK_COUNT=1", 0, 1)]
+    [DataRow("auto", "SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=3 SLURM_ARRAY_TASK_COUNT=3", 2, 3)]
     [DataRow("auto/8", "SLURM_ARRAY_TASK_ID=2 SLURM_ARRAY_TASK_COUNT=8", 2, 8)]
+    [DataRow("auto/8", "SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_MIN=3 SLURM_ARRAY_TASK_MAX=3 SLURM_ARRAY_TASK_COUNT=1", 3, 8)]
+    [DataRow("auto/8", "SLURM_ARRAY_TASK_ID=5 SLURM_ARRAY_TASK_MIN=2 SLURM_ARRAY_TASK_MAX=5 SLURM_ARRAY_TASK_COUNT=2", 5, 8)]
     [DataRow("auto/3", "JOB_COMPLETION_INDEX=0", 0, 3)]
     public void The_numbers_come_from_the_option_or_the_environment(string text, string environment, int part, int parts) =>
         Assert.AreEqual(new Shard(part, parts), Shard.Find(text, Variables(environment)));
@@ -19,9 +21,13 @@ public sealed class ShardTests
     [DataRow("auto", "", "neither SLURM_ARRAY_TASK_ID nor JOB_COMPLETION_INDEX is set")]
     [DataRow("auto", "JOB_COMPLETION_INDEX=1", "write --shard auto/N with the Job's number of completions")]
     [DataRow("auto/2", "JOB_COMPLETION_INDEX=2", "completion 2 of the Kubernetes Job is none of 2 parts")]
-    [DataRow("auto", "SLURM_ARRAY_TASK_ID=1", "SLURM_ARRAY_TASK_COUNT is not set")]
-    [DataRow("auto", "SLURM_ARRAY_TASK_ID=7 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_COUNT=3", "task 7 of the Slurm array is none of 3 parts")]
-    [DataRow("auto/4", "SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=8", "the Slurm array has 8 tasks")]
+    [DataRow("auto", "SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=3", "SLURM_ARRAY_TASK_COUNT is not set")]
+    [DataRow("auto", "SLURM_ARRAY_TASK_ID=7 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=3 SLURM_ARRAY_TASK_COUNT=3", "task 7 of the Slurm array is none of 3 parts")]
+    [DataRow("auto", "SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_MIN=3 SLURM_ARRAY_TASK_MAX=3 SLURM_ARRAY_TASK_COUNT=1", "with 1 task from 3 to 3, may be a part of a larger one")]
+    [DataRow("auto", "SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=1 SLURM_ARRAY_TASK_COUNT=1", "write --shard auto/N, with the numbers of the parts, from 0")]
+    [DataRow("auto", "SLURM_ARRAY_TASK_ID=5 SLURM_ARRAY_TASK_MIN=0 SLURM_ARRAY_TASK_MAX=5 SLURM_ARRAY_TASK_COUNT=2", "with 2 tasks from 0 to 5, may be a part of a larger one")]
+    [DataRow("auto", "SLURM_ARRAY_TASK_ID=4 SLURM_ARRAY_TASK_MIN=3 SLURM_ARRAY_TASK_MAX=5 SLURM_ARRAY_TASK_COUNT=3", "with 3 tasks from 3 to 5, may be a part of a larger one")]
+    [DataRow("auto/8", "SLURM_ARRAY_TASK_ID=8 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=8 SLURM_ARRAY_TASK_COUNT=8", "task 8 of the Slurm array is none of 8 parts, numbered from 0; start it with --array=0-7")]
     [DataRow("auto", "SLURM_ARRAY_TASK_ID=one", "SLURM_ARRAY_TASK_ID is 'one', expected a whole number.")]
     public void An_environment_that_does_not_say_which_part_it_is_is_refused(string text, string environment, string sentence) =>
         Assert.Contains(sentence, Assert.ThrowsExactly<ArgumentException>(() => Shard.Find(text, Variables(environment))).Message);
@@ -85,6 +91,7 @@ public sealed class ShardTests
         SiglipResult again = SiglipProcess.Run(folder.Path, arguments).Succeeded();
         Assert.Contains("siglip: part 0 of 2 is done already: e.parquet.", again.Errors);
         Assert.AreEqual(written, File.GetLastWriteTimeUtc(part));
+        Assert.AreEqual("", SiglipProcess.Run(folder.Path, [.. arguments, "--quiet"]).Succeeded().Errors);
 
         File.WriteAllBytes(part, made[..^1]);
         SiglipResult repaired = SiglipProcess.Run(folder.Path, arguments).Succeeded();
@@ -102,14 +109,41 @@ public sealed class ShardTests
         byte[] made = File.ReadAllBytes(Path.Combine(folder.Path, "e.csv"));
 
         SiglipProcess.Run(folder.Path, [.. arguments, "--normalize"]).Failed("'e.csv' is a part that was made of other images, or with another model or other options");
-        File.Delete(Directory.GetFiles(Path.Combine(images, "frog"))[0]);
+        string image = Directory.GetFiles(Path.Combine(images, "frog"))[0];
+        DateTime changed = File.GetLastWriteTimeUtc(image);
+        File.SetLastWriteTimeUtc(image, changed.AddSeconds(1));
+        SiglipProcess.Run(folder.Path, arguments).Failed("'e.csv' is a part that was made of other images");
+        File.SetLastWriteTimeUtc(image, changed);
+        Assert.Contains("is done already", SiglipProcess.Run(folder.Path, arguments).Succeeded().Errors);
+        File.Delete(image);
         SiglipProcess.Run(folder.Path, arguments).Failed("name another output, or delete it and e.csv.sha256.");
 
         CollectionAssert.AreEqual(made, File.ReadAllBytes(Path.Combine(folder.Path, "e.csv")));
     }
 
+    [TestMethod]
+    public void A_part_with_images_that_could_not_be_read_is_not_done()
+    {
+        using var folder = new TestFolder();
+        string images = folder.WriteImages("images", perClass: 2), bad = Path.Combine(images, "frog", "0.png");
+        byte[] good = File.ReadAllBytes(Directory.GetFiles(Path.Combine(images, "frog"))[0]);
+        File.WriteAllText(bad, "no image");
+        string[] arguments = ["embed", images, "--output", "e.npy", "--shard", "0/1", "--on-error", "missing", "--model", TestFolder.VisionOnly];
+
+        for (int run = 0; run < 2; run++)
+        {
+            SiglipResult result = SiglipProcess.Run(folder.Path, arguments);
+            Assert.AreEqual(3, result.ExitCode, result.Errors);
+            CollectionAssert.AreEqual((string[])["e.npy", "images"], folder.Entries());
+        }
+
+        File.WriteAllBytes(bad, good);
+        SiglipProcess.Run(folder.Path, arguments).Succeeded();
+        CollectionAssert.AreEqual((string[])["e.npy", "e.npy.sha256", "images"], folder.Entries());
+    }
+
     private static (string Name, string? Value)[] Task(int id, int count) =>
-        [("SLURM_ARRAY_TASK_ID", $"{id}"), ("SLURM_ARRAY_TASK_MIN", "1"), ("SLURM_ARRAY_TASK_COUNT", $"{count}")];
+        [("SLURM_ARRAY_TASK_ID", $"{id}"), ("SLURM_ARRAY_TASK_MIN", "1"), ("SLURM_ARRAY_TASK_MAX", $"{count}"), ("SLURM_ARRAY_TASK_COUNT", $"{count}")];
 
     private static Func<string, string?> Variables(string environment)
     {

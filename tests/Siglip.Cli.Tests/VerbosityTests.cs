@@ -59,7 +59,12 @@ public sealed class VerbosityTests
         using var folder = new TestFolder();
         string images = folder.WriteImages("images", perClass: 2);
 
-        Assert.MatchesRegex(@"^4 images to e\.npy: float32 \[4, 128\], [\d.]+ images/s\n$", SiglipProcess.Run(folder.Path, "embed", images, "--output", "e.npy").Succeeded().Output);
+        SiglipResult embedded = SiglipProcess.Run(folder.Path, "embed", images, "gone.png", "--output", "e.npy", "--on-error", "missing");
+        Assert.AreEqual("5 images to e.npy: float32 [5, 128]\n", embedded.Output);
+        Assert.MatchesRegex(@"\nsiglip: 5 images, 1 failed, [\d.]+ images/s; the embeddings are in e\.npy\.\n$", embedded.Errors);
+        string image = Directory.GetFiles(Path.Combine(images, "frog"))[0];
+        Assert.MatchesRegex(@"^siglip: 1 image, 0 failed, [\d.]+ images/s; the pictures are in x\.\n$", SiglipProcess.Run(folder.Path, "explain", image, "--output", "x").Succeeded().Errors);
+        Assert.MatchesRegex(@"\bsiglip: 4 images, 0 failed, [\d.]+ images/s; the map is in y\.\n$", SiglipProcess.Run(folder.Path, "explain", images, "--output", "y").Succeeded().Errors);
         Assert.MatchesRegex(@"\bsiglip: 4 images, 0 failed, [\d.]+ images/s; the model is in m\.zip\.\n$", SiglipProcess.Run(folder.Path, "train", images, "--output", "m.zip").Succeeded().Errors);
         Assert.MatchesRegex(@"^siglip: 4 images, 0 failed, [\d.]+ images/s\.\n$", SiglipProcess.Run(folder.Path, "evaluate", "m.zip", images).Succeeded().Errors);
         SiglipResult predicted = SiglipProcess.Run(folder.Path, "predict", "nano", images, "gone.png");

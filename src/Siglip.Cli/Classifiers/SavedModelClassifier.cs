@@ -96,8 +96,7 @@ internal sealed class SavedModelClassifier : IImageClassifier
             throw new InvalidDataException($"The classifier in '{path}' cannot be explained: expected a linear one on SigLIP embeddings, as siglip train and fine-tuning in ML.NET make them.");
 
         // A model of its own: that of the saved pipeline is laid out for inference, without gradients. By way of a file, as it may be larger than an array.
-        var weights = new FileStream(
-            Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16, FileOptions.DeleteOnClose);
+        FileStream weights = CreatePrivateFile();
         try
         {
             SafetensorsFile.Write(weights, featurizer.Embedder.ToParts(featurizer.SavedDtype), metadata: null);
@@ -113,6 +112,22 @@ internal sealed class SavedModelClassifier : IImageClassifier
             featurizer.Embedder.Config.ToJson(), featurizer.Embedder.ProcessorConfig.ToJson(), weights, $"'{path}'");
         SiglipImageEmbedderOptions options = featurizer.Settings.ToEmbedderOptions(featurizer.Device);
         return SiglipExplainer.Load(checkpoint, options.Precision == SiglipPrecision.Int8 ? options with { Precision = SiglipPrecision.Float32 } : options, classifier);
+    }
+
+    /// <summary>Creates a temporary file that only this user can read, and that is deleted when it is closed.</summary>
+    internal static FileStream CreatePrivateFile()
+    {
+        var options = new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew,
+            Access = FileAccess.ReadWrite,
+            Share = FileShare.None,
+            BufferSize = 1 << 16,
+            Options = FileOptions.DeleteOnClose,
+        };
+        if (!OperatingSystem.IsWindows()) // there the folder is private
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        return new FileStream(Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()), options);
     }
 
     // Null if there is none.

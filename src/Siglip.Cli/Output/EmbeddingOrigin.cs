@@ -1,12 +1,11 @@
 using System.Reflection;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 using Siglip.Core;
 
 namespace Siglip.Cli;
 
 /// <summary>Says what embeddings were made with, so that they are compared only with others that were made alike.</summary>
-internal static partial class EmbeddingOrigin
+internal static class EmbeddingOrigin
 {
     public const string VersionKey = "siglip.library_version";
 
@@ -14,11 +13,10 @@ internal static partial class EmbeddingOrigin
     /// <returns>Names that begin with <c>siglip.</c>, and texts.</returns>
     public static IReadOnlyDictionary<string, string> Of(SiglipCheckpoint checkpoint, SiglipImageEmbedder embedder, SiglipImageEmbedderOptions options)
     {
-        Match pinned = PinnedHubId().Match(checkpoint.Source);
         var origin = new Dictionary<string, string>
         {
             // Without the path of a folder, which says nothing elsewhere.
-            ["siglip.model"] = pinned.Success ? pinned.Groups["id"].Value : Path.GetFileName(checkpoint.Source),
+            ["siglip.model"] = checkpoint.Snapshot?.Model ?? Path.GetFileName(checkpoint.Source),
             ["siglip.weights_sha256"] = checkpoint.ComputeSha256(),
             ["siglip.output_kind"] = CommonOptions.NameOf(embedder.Output),
             ["siglip.normalized"] = Text(options.Normalize),
@@ -30,14 +28,10 @@ internal static partial class EmbeddingOrigin
             ["siglip.fast_decode"] = Text(options.FastDecode),
             [VersionKey] = typeof(SiglipCheckpoint).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion,
         };
-        if (pinned.Success)
-            origin["siglip.revision"] = pinned.Groups["commit"].Value;
+        if (checkpoint.Snapshot is { } snapshot)
+            origin["siglip.revision"] = snapshot.Commit;
         return origin;
     }
 
     private static string Text(object value) => $"{value}".ToLowerInvariant();
-
-    // The source of a checkpoint that came from the Hugging Face hub.
-    [GeneratedRegex(@"^(?<id>[\w.-]+/[\w.-]+)@(?<commit>[0-9a-f]{40})$")]
-    private static partial Regex PinnedHubId();
 }

@@ -13,12 +13,12 @@ internal static class PartChecksums
     /// <summary>Names what a part is of.</summary>
     /// <param name="shard">Which part.</param>
     /// <param name="origin">What it is made with.</param>
-    /// <param name="images">What it is made from.</param>
+    /// <param name="images">What it is made from: these files, with the lengths and times of last change that they have now.</param>
     public static string Identify(Shard shard, IReadOnlyDictionary<string, string> origin, IReadOnlyList<string> images)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(origin.Where(pair => pair.Key != EmbeddingOrigin.VersionKey).OrderBy(pair => pair.Key, StringComparer.Ordinal)));
-        hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(images));
+        hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(images.Select(Describe)));
         return $"# part {shard.Part} of {shard.Parts}, of {Convert.ToHexStringLower(hash.GetHashAndReset())}";
     }
 
@@ -46,6 +46,9 @@ internal static class PartChecksums
         staged.AddText(PathBeside(output), string.Join('\n', files.Select(file => $"{Sha256(file)}  {Path.GetFileName(file)}").Prepend(identity)));
         staged.Commit();
     }
+
+    private static object[] Describe(string image) =>
+        new FileInfo(image) is { Exists: true } file ? [image, file.Length, file.LastWriteTimeUtc.Ticks] : [image];
 
     private static string Sha256(string file)
     {

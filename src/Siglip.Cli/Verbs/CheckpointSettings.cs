@@ -54,6 +54,7 @@ internal sealed record CheckpointSettings
             : ImageBackend is not null ? "--image-backend"
             : ImageSize is not null ? "--image-size"
             : InterpolatePositionEncoding ? "--interpolate-pos-encoding"
+            : MaxNumPatches is not null ? "--max-num-patches"
             : ApplyExifOrientation ? "--apply-exif-orientation"
             : null;
         if (given is not null)

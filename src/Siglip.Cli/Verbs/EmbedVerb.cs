@@ -99,7 +99,8 @@ internal static class EmbedVerb
         string? identity = part is null ? null : PartChecksums.Identify(part, origin!, files);
         if (identity is not null && PartChecksums.IsDone(output, identity) && (pathsOutput is null || File.Exists(pathsOutput)))
         {
-            CommandLineRunner.Note($"part {part!.Part} of {part.Parts} is done already: {output}.");
+            if (CommandLineRunner.Verbosity != Verbosity.Quiet)
+                CommandLineRunner.Note($"part {part!.Part} of {part.Parts} is done already: {output}.");
             return CommandLineRunner.Success;
         }
 
@@ -140,17 +141,22 @@ internal static class EmbedVerb
         if (shapesOutput is not null)
             staged.Add(shapesOutput, stream => SpatialShapesWriter.Write(stream, grids));
         staged.Commit();
-        if (identity is not null)
+        TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
+        if (identity is not null && failed.Count == 0)
             PartChecksums.Write(identity, output, shapesOutput is null ? [output] : [output, shapesOutput]);
+        else if (identity is not null)
+            File.Delete(PartChecksums.PathBeside(output)); // of an earlier run
 
         if (CommandLineRunner.Verbosity != Verbosity.Quiet)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{files.Count:N0} image{(files.Count == 1 ? "" : "s")} to {output}: float32 [{string.Join(", ", shape.Prepend(files.Count))}], {files.Count / Stopwatch.GetElapsedTime(start).TotalSeconds:0.#} images/s"));
+                $"{files.Count:N0} image{(files.Count == 1 ? "" : "s")} to {output}: float32 [{string.Join(", ", shape.Prepend(files.Count))}]"));
         if (shapesOutput is not null && CommandLineRunner.Verbosity != Verbosity.Quiet)
             Console.WriteLine($"Rows and columns of their patches to {shapesOutput}: int32 [{files.Count}, 2]");
         if (shapesOutput is null && File.Exists(SpatialShapesWriter.PathBeside(output)))
             CommandLineRunner.Note($"The file {SpatialShapesWriter.PathBeside(output)} is of an earlier run and does not belong to these embeddings; delete it.");
-        return CommandLineRunner.ReportFailed(failed, files.Count);
+        int exitCode = CommandLineRunner.ReportFailed(failed, files.Count);
+        CommandLineRunner.Summarize(files.Count, failed.Count, files.Count / elapsed.TotalSeconds, $"the embeddings are in {output}");
+        return exitCode;
     }
 
     private static (SiglipImageEmbedder Embedder, IReadOnlyDictionary<string, string>? Origin) Load(

@@ -54,8 +54,11 @@ internal static class ExplainVerb
         if (label is not null && explainer.Labels is null)
             throw new ArgumentException($"--label is '{label}', but '{model}' has no classifier; leave the option out, or name a model with a classifier, such as one written by siglip train.");
         long start = Stopwatch.GetTimestamp();
+        cancellationToken.ThrowIfCancellationRequested();
         SiglipExplanation explanation = explainer.Explain(image);
+        cancellationToken.ThrowIfCancellationRequested();
         IReadOnlyList<string> files = explanation.SaveReport(folder, patch, label);
+        ThrowIfCancelledAfterwards(folder, cancellationToken);
         TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
         if (json)
         {
@@ -68,8 +71,15 @@ internal static class ExplainVerb
             Console.WriteLine($"{files.Count - 1} pictures are in {folder}; the page with all of them is {files[0]}");
         }
 
-        CommandLineRunner.Summarize(1, failed: 0, 1 / elapsed.TotalSeconds, result: null);
+        CommandLineRunner.Summarize(1, failed: 0, 1 / elapsed.TotalSeconds, $"the pictures are in {folder}");
         return CommandLineRunner.Success;
+    }
+
+    // What is written stays.
+    private static void ThrowIfCancelledAfterwards(string folder, CancellationToken cancellationToken)
+    {
+        if (cancellationToken.IsCancellationRequested)
+            throw new VerbCanceledException($"cancelled; the pictures are in {folder} all the same.");
     }
 
     private static SiglipExplainer LoadExplainer(string model, string device, CheckpointSettings settings, CancellationToken cancellationToken)
@@ -155,13 +165,16 @@ internal static class ExplainVerb
 
         TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
         var map = new SiglipEmbeddingMap(embeddings, labels);
+        cancellationToken.ThrowIfCancellationRequested();
         IReadOnlyList<string> files = map.SaveReport(output, thumbnails.Count > 0 ? thumbnails : null);
+        ThrowIfCancelledAfterwards(output, cancellationToken);
         if (json)
             Results.WriteJson(ToJson(map, good, labels, model, files));
         else
             Console.WriteLine($"A map of {embeddings.Count} images of {map.Classes.Count} classes is in {output}; the page with it is {files[0]}");
-        CommandLineRunner.Summarize(paths.Length, failed.Count, paths.Length / elapsed.TotalSeconds, result: null);
-        return CommandLineRunner.ReportFailed(failed, paths.Length);
+        int exitCode = CommandLineRunner.ReportFailed(failed, paths.Length);
+        CommandLineRunner.Summarize(paths.Length, failed.Count, paths.Length / elapsed.TotalSeconds, $"the map is in {output}");
+        return exitCode;
     }
 
     private static JsonObject ToJson(

@@ -1,11 +1,17 @@
+using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 
 namespace Siglip.Core.Tests;
 
 [TestClass]
-public sealed partial class ReportTests
+public sealed partial class ReportTests : IDisposable
 {
+    private readonly SiglipExplainer _explainer = SiglipExplainer.FromPretrained("nano");
+
+    public void Dispose() => _explainer.Dispose();
+
     private static string Photo => ReferenceModels.PathOf("preprocess", "images", "photo_420.jpg");
 
     [TestMethod]
@@ -55,6 +61,33 @@ public sealed partial class ReportTests
         CollectionAssert.AreEqual((string[])[folder.File("report.html")], Directory.GetFiles(folder.Path));
         Assert.AreEqual("old", File.ReadAllText(folder.File("report.html")));
         Assert.ThrowsExactly<IOException>(() => explanation.SaveReport(folder.File("report.html")));
+    }
+
+    [TestMethod]
+    [OSCondition(OperatingSystems.Linux | OperatingSystems.OSX)] // Windows has no such names
+    public void Names_and_labels_are_text_and_not_HTML()
+    {
+        const string Text = """<b>&"'""", Encoded = "&lt;b&gt;&amp;&quot;&#39;";
+        using var folder = new TemporaryFolder();
+        string image = folder.File($"{Text}.jpg"), from = ReferenceModels.Folder("image_classification"), model = Directory.CreateDirectory(folder.File("model")).FullName;
+        File.Copy(Photo, image);
+        foreach (string file in Directory.GetFiles(from))
+            File.WriteAllBytes(Path.Combine(model, Path.GetFileName(file)), File.ReadAllBytes(file));
+        JsonNode config = JsonNode.Parse(File.ReadAllText(Path.Combine(model, "config.json")))!;
+        JsonObject labels = config["id2label"]!.AsObject();
+        foreach (string id in labels.Select(pair => pair.Key).ToArray())
+            labels[id] = $"{Text}{id}";
+        config["label2id"] = new JsonObject(labels.Select(pair => KeyValuePair.Create((string)pair.Value!, (JsonNode?)int.Parse(pair.Key, CultureInfo.InvariantCulture))));
+        File.WriteAllText(Path.Combine(model, "config.json"), config.ToJsonString());
+
+        using var explainer = SiglipExplainer.FromPretrained(model);
+        string page = File.ReadAllText(explainer.Explain(image).SaveReport(folder.File("report"), label: $"{Text}1")[0]);
+
+        Assert.DoesNotContain(Text, page);
+        Assert.Contains($"{Encoded}.jpg", page);
+        foreach (string id in labels.Select(pair => pair.Key))
+            Assert.Contains($"{Encoded}{id}", page);
+        Assert.Contains($"What speaks for {Encoded}1", page);
     }
 
     [TestMethod]
@@ -125,7 +158,7 @@ public sealed partial class ReportTests
         }
     }
 
-    private static SiglipExplanation Explain() => SiglipExplainer.FromPretrained("nano").Explain(Photo);
+    private SiglipExplanation Explain() => _explainer.Explain(Photo);
 
     [GeneratedRegex("<img src=\"data:image/png;base64,[A-Za-z0-9+/=]+\" alt=\"[^\"]+\" width=\"\\d+\" height=\"\\d+\">")]
     private static partial Regex Picture();
