@@ -135,14 +135,14 @@ public sealed class TrainTests
         CollectionAssert.AreEqual(embedder.Embed(TestFolder.TurnedPhoto), model.Transform(data).GetColumn<float[]>("Embedding").Single());
         ((IDisposable)model).Dispose();
         Assert.HasCount(9, SiglipProcess.Run(folder.Path, "predict", "model.zip", images).Succeeded().Output.TrimEnd().Split('\n'));
-        foreach (string[] option in (string[][])[["--precision", "float32"], ["--image-backend", "pillow"], ["--image-size", "32"], ["--interpolate-pos-encoding"], ["--max-num-patches", "6"],
-            ["--apply-exif-orientation"]])
+        foreach (string[] option in (string[][])[["--precision", "float32"], ["--image-backend", "pillow"], ["--image-size", "32"], ["--interpolate-pos-encoding"], ["--apply-exif-orientation"]])
         {
             SiglipProcess.Run(folder.Path, ["predict", "model.zip", images, .. option])
                 .Failed($"{option[0]} is for checkpoints, and 'model.zip' is a saved ML.NET model, which computes as it was trained; leave the option out");
         }
 
         SiglipProcess.Run(folder.Path, "evaluate", "model.zip", images, "--precision", "float16").Failed("--precision is for checkpoints");
+        SiglipProcess.Run(folder.Path, "explain", TestFolder.WideImage, "--model", "model.zip", "--output", "x", "--max-num-patches", "6").Failed("--max-num-patches is for checkpoints");
         SiglipProcess.Run(folder.Path, "train", images, "--output", "other.zip", "--model", TestFolder.VisionOnly, "--image-size", "40").Failed("add --interpolate-pos-encoding");
     }
 
