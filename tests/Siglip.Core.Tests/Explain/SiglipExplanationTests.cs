@@ -139,6 +139,21 @@ public sealed class SiglipExplanationTests
     }
 
     [TestMethod]
+    public void Positions_are_compared_by_the_cosine_of_their_embeddings()
+    {
+        const int Row = 2, Column = 5;
+        using var explainer = SiglipExplainer.FromPretrained("nano");
+        using SiglipVisionModel model = SiglipVisionModel.FromPretrained("nano");
+        using var noGradients = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor positions = model.state_dict()["vision_model.embeddings.position_embedding.weight"]; // [64, 128]
+        Tensor chosen = positions[(Row * 8) + Column];
+
+        AssertClose(positions.matmul(chosen) / (positions.norm(1) * chosen.norm()), explainer.GetPositionSimilarity(Row, Column).Values.ToArray());
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => explainer.GetPositionSimilarity(8, 0));
+    }
+
+    [TestMethod]
     public void A_model_with_variable_resolution_shows_the_images_patches_only()
     {
         string folder = ReferenceModels.PathOf("naflex");
