@@ -123,7 +123,7 @@ internal static class EmbedVerb
                 if (embedding.Error is { } error)
                 {
                     if (!keepGoing)
-                        throw new InvalidDataException($"{error.Message} With --on-error missing its row becomes NaN instead.", error);
+                        throw new InvalidDataException($"{error.Message} With --on-error missing its row becomes {(extension == ".parquet" ? "null" : "NaN")} instead.", error);
                     failed.Add(error.Message);
                 }
 
